@@ -49,7 +49,10 @@ class Sources(EventTest):
         self.watched()
         self.announce('notice-1', type=s('cloud.instance.maintenance'))
         self.noted('source acknowledges notice-1')
-        self.assertEqual(self.notes, ['source is watched ', 'handler handles notice-1', 'source acknowledges notice-1'])
+        # By their clocks: of two senders one may be heard before the other.
+        self.noted('handler handles notice-1')
+        self.assertEqual([line for _, line in sorted(self.moments)],
+                         ['source is watched ', 'handler handles notice-1', 'source acknowledges notice-1'])
         handled, results = self.end_of('notice-1')
         self.assertEqual((handled, [row['plugin'] for row in results]), (True, ['handler']))
         event = self.received[0][2]
@@ -91,7 +94,8 @@ class Sources(EventTest):
         self.announce('notice-1')
         self.noted('source acknowledges notice-1')
         (self.house.directory / 'survive').touch()
-        self.noted('source acknowledges notice-1', 2)
+        # And again, where it died once more before it was to survive.
+        wait_for(lambda: self.notes.count('source acknowledges notice-1') >= 2, 'the second time')
         self.assertEqual(self.notes.count('handler handles notice-1'), 1)
 
     def test_what_makes_no_sense_is_refused_and_told(self):
@@ -372,7 +376,7 @@ class Handlers(EventTest):
         self.start()
         self.client.call('LoadPlugin', '(s)', ('hangs',))
         self.client.call('LoadPlugin', '(s)', ('last',))
-        identifier = self.emit(deadline=soon(2))
+        identifier = self.emit(deadline=soon(8))
         handled, results = self.end_of(identifier)
         self.assertTrue(handled)
         self.assertEqual([(row['plugin'], row['handled'], row.get('timed_out')) for row in results],
@@ -457,7 +461,8 @@ class Handlers(EventTest):
         (self.house.directory / 'survive').touch()
         handled, _ = self.end_of(identifier)
         self.assertTrue(handled)
-        self.assertEqual(self.notes.count(f'moody handles {identifier}'), 2)
+        # More often, where it died once more before it was to survive.
+        self.assertGreaterEqual(self.notes.count(f'moody handles {identifier}'), 2)
 
     def test_one_that_is_killed_over_it_has_not_forgotten_what_it_began(self):
         self.install('handler', ['State'], mode='wait', priority=1)
@@ -465,9 +470,7 @@ class Handlers(EventTest):
         identifier = self.emit()
         self.noted(f'handler handles {identifier}')
         # Nobody has answered, and it is on the disk. The database tells nobody.
-        ticker = GLib.timeout_add(20, lambda: True)
-        wait_for(lambda: (kept_state(self.house, 'handler') or (0, b''))[1] == identifier.encode(), 'what it has begun in the database')
-        GLib.source_remove(ticker)
+        wait_for_file(lambda: (kept_state(self.house, 'handler') or (0, b''))[1] == identifier.encode(), 'what it has begun in the database')
         os.kill(self.client.get('Pid', PLUGIN, f'{PATH}/plugin/handler'), signal.SIGKILL)
         self.noted(f'handler handles {identifier}', 2)
         self.assertEqual([line for _, line in sorted(self.moments)],
@@ -608,6 +611,7 @@ class Cancellations(EventTest):
         self.ask('source', 'cancel', id=s('notice-1'))
         self.noted('early cancelled notice-1')
         self.noted('busy cancelled notice-1')
+        wait_for(lambda: self.cancelled, 'the others to be told')
         self.assertEqual(self.cancelled, [('notice-1', 'source')])
         self.ask('busy', 'release')
         _, results = self.end_of('notice-1')
@@ -629,7 +633,7 @@ class Cancellations(EventTest):
         self.watched(2)
         self.ask('source', 'cancel', id=s('notice-1'))
         self.noted('handler cancelled notice-1')
-        wait_for(lambda: self.events()[0].get('told'), 'what came of it')
+        wait_for_file(lambda: self.events()[0].get('told'), 'what came of it')
         self.assertEqual(len(self.finished), 1)
 
     def test_one_that_fell_over_it_hears_of_it_once_when_it_is_back(self):
@@ -714,22 +718,27 @@ class CommandLine(EventTest):
         self.start()
         self.watched()
         follow = self.house.spawn([BUILD / 'src/cli/cloudsnooze', 'events', '--follow', '--json'], 'follow.log')
-        self.client.listen(None, None)
 
         def happened():
-            return [(line['what'], line['id']) for line in map(json.loads, follow.output().splitlines())]
+            # Its last line may be half written.
+            return [(line['what'], line['id']) for line in map(json.loads, follow.output().rpartition('\n')[0].splitlines())]
+
+        def ping():
+            identifier = self.emit('custom.ping')
+            self.noted(f'handler handles {identifier}')
+            self.ask('handler', 'release')
+            self.end_of(identifier)
 
         # It listens from some moment on.
-        wait_for(lambda: self.emit('custom.ping') and self.ask('handler', 'release') is None and happened(), 'its first line')
+        wait_for_file(lambda: happened() or ping(), 'its first line')
         self.announce('notice-1')
         self.noted('handler handles notice-1')
         self.ask('source', 'cancel', id=s('notice-1'))
         self.noted('handler cancelled notice-1')
         self.ask('handler', 'release')
         self.noted('source acknowledges notice-1')
-        wait_for(lambda: self.emit('custom.ping') and ('finished', 'notice-1') in happened(), 'the end')
+        wait_for_file(lambda: ('finished', 'notice-1') in happened(), 'the end')
         self.assertEqual([what for what, identifier in happened() if identifier == 'notice-1'], ['received', 'cancelled', 'finished'])
-        self.ask('handler', 'release')
         follow.kill(signal.SIGTERM)
 
 
