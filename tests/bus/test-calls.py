@@ -27,8 +27,8 @@ class Calls(BusTest):
     def request(self, client, method='x'):
         return client.send('Call', '(sa{sv})', (method, {}), PLUGIN, PATH + '/plugin/one')
 
-    def install(self, behaviour):
-        self.house.install_fake('one', behaviour, contracts=['RequestHandler', 'IdleCheck'], timeouts={'check': 1, 'provider': 50})
+    def install(self, behaviour, check=1):
+        self.house.install_fake('one', behaviour, contracts=['RequestHandler', 'IdleCheck'], timeouts={'check': check, 'provider': 50})
         self.house.start_daemon()
 
     def handled(self):
@@ -39,7 +39,7 @@ class Calls(BusTest):
 
     def test_nobody_works_for_one_who_has_left(self):
         # It answers no CheckIdle, and so is killed and started again; meanwhile these two wait.
-        self.install('hang')
+        self.install('hang', check=4)
         leaver = self.house.client()
         left, last = self.request(leaver), self.request(self.client)
         leaver.call('ListPlugins')
@@ -179,7 +179,7 @@ class Calls(BusTest):
 
     def test_a_provider_is_asked_once_what_it_may_do_however_many_ask(self):
         """It asks its cloud several times for each answer."""
-        self.install_hanging_cloud(2)
+        self.install_hanging_cloud(6)
         asked = lambda method: [name for name, _ in self.house.asked_of('cloud')].count(method)
         before = asked('CheckPermissions')
         self.stop(self.client)
@@ -198,7 +198,7 @@ class Calls(BusTest):
         self.assertEqual(asked('CheckPermissions'), before + 2)
 
     def test_a_provider_does_nothing_for_one_who_has_left(self):
-        self.install_hanging_cloud(2)
+        self.install_hanging_cloud(6)
         leaver = self.house.client()
         under_way, waiting = self.stop(self.client), self.stop(leaver)
         leaver.call('ListPlugins')

@@ -4,6 +4,7 @@
 
 import json
 import os
+import time
 
 import plugin_bus
 from command_line import FAILED, HOUR, MINUTE, NOW, OK, REFUSED, UNREACHABLE, USAGE, CommandLine
@@ -294,10 +295,12 @@ class Setup(CommandLine):
         self.mock.set(DryRun=True, State="idle", IdleSince=NOW - MINUTE, NextStop=NOW + HOUR)
 
     def test_shows_everything_and_arms_only_when_told(self):
+        # Not that of the import, since when minutes may have passed.
+        now = int(time.time() * 1e6)
         self.mock.answers["GetHistory"] = v("(aa{sv})", ([
-            {"time": v("t", NOW - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"),
-             "idle_since": v("t", NOW - 2 * HOUR)},
-            {"time": v("t", NOW - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"), "idle_since": v("t", 0)},
+            {"time": v("t", now - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"),
+             "idle_since": v("t", now - 2 * HOUR)},
+            {"time": v("t", now - HOUR), "kind": v("s", "stop"), "outcome": v("s", "rehearsed"), "idle_since": v("t", 0)},
         ],))
         text = self.snooze("setup", code=FAILED)
         for part in ("local: this machine (logind); a stop saves power", "power-off\tyes", "blind\tgpu",
@@ -310,7 +313,8 @@ class Setup(CommandLine):
 
     def test_it_says_how_far_it_looked_back(self):
         def history(*ages):
-            rows = [{"time": v("t", NOW - age), "kind": v("s", "state"), "state": v("s", "idle")} for age in ages]
+            now = int(time.time() * 1e6)
+            rows = [{"time": v("t", now - age), "kind": v("s", "state"), "state": v("s", "idle")} for age in ages]
             self.mock.answers["GetHistory"] = v("(aa{sv})", (rows,))
             return self.snooze("setup", code=FAILED)
 

@@ -162,6 +162,7 @@ class Registry(BusTest):
         self.house.install_fake('one', 'idle')
         self.house.install_fake('two', 'idle')
         self.wait_for_added()
+        self.wait_for_added('two')
         self.load()
         pid = self.get('Pid')
         self.rewrite('one', description='Other words')

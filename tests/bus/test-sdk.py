@@ -18,6 +18,9 @@ from plugin_bus import iterate_until, s
 
 PROGRAM, INTROSPECTION = sys.argv[1:3]
 
+# Seconds, until one that is to stay leaves if nothing keeps it: enough for what keeps it to begin; and when it would have left.
+PATIENCE, LONGER = "3", 4.5
+
 
 class Sdk(plugin_bus.PluginTestCase):
     def example(self, *arguments, **keywords):
@@ -401,10 +404,10 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(os.listdir(directory), ["kept-state"])
 
     def test_bored_but_with_nowhere_to_keep_its_state_it_stays(self):
-        plugin = self.example("--idle-exit", "1").greet()
+        plugin = self.example("--idle-exit", PATIENCE).greet()
         self.check(plugin)
         with self.assertRaises(subprocess.TimeoutExpired):
-            plugin.process.wait(timeout=2.5)
+            plugin.process.wait(timeout=LONGER)
         plugin.call(".State", "ExportState")
         self.assertEqual(plugin.wait()[0], 0)
 
@@ -498,19 +501,19 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(plugin.wait()[0], 0)
 
     def test_work_keeps_it_from_leaving(self):
-        plugin = self.with_state(self.state_directory(), "--idle-exit", "1").greet()
+        plugin = self.with_state(self.state_directory(), "--idle-exit", PATIENCE).greet()
         plugin.call(".RequestHandler", "Handle", "(sa{sv})", "begin-work", {})
         with self.assertRaises(subprocess.TimeoutExpired):
-            plugin.process.wait(timeout=2.5)
+            plugin.process.wait(timeout=LONGER)
         plugin.call(".RequestHandler", "Handle", "(sa{sv})", "end-work", {})
         self.assertEqual(plugin.wait()[0], 0)
 
     def test_an_open_channel_keeps_it_from_leaving(self):
-        plugin = self.example("--idle-exit", "1").greet()
+        plugin = self.example("--idle-exit", PATIENCE).greet()
         channel = plugin.open_channel()
         # Not its end, for which it would wait until the channel is closed.
         with self.assertRaisesRegex(AssertionError, "did not happen"):
-            iterate_until(lambda: plugin.owner is None, 3)
+            iterate_until(lambda: plugin.owner is None, LONGER)
         os.close(channel)
         self.assertEqual(plugin.wait()[0], 0)
 
@@ -526,11 +529,11 @@ class Sdk(plugin_bus.PluginTestCase):
         self.assertEqual(plugin.wait()[0], 0)
 
     def test_a_daemon_that_comes_back_finds_it(self):
-        plugin = self.example("--host-exit", "1")
+        plugin = self.example("--host-exit", PATIENCE)
         self.greeted_by_another(plugin).close_sync(None)
         plugin.greet()
         with self.assertRaises(subprocess.TimeoutExpired):
-            plugin.process.wait(timeout=1.5)
+            plugin.process.wait(timeout=LONGER)
         self.assertEqual(self.check(plugin)[0], "idle")
 
     def test_a_forged_farewell_is_not_believed(self):
