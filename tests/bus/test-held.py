@@ -60,18 +60,18 @@ class HeldEvents(HeldTest):
         self.house.install_example(events={'custom.*': {'priority': 1}})
         self.begin(2, priority=9)
         self.hold()
-        urgent = self.emit(6)
+        urgent = self.emit(12)
         _, rows = self.end_of(urgent)
         self.assertEqual([(row['plugin'], row.get('timed_out')) for row in rows], [('counting', True), ('example', None)])
         # It has its 2 s and what it is held back, up to its share.
-        self.assertTrue(2_500_000 < rows[0]['usec'] < 5_000_000, rows)
+        self.assertTrue(2_500_000 < rows[0]['usec'] < 11_000_000, rows)
         self.let_go()
 
     def test_the_new_version_handles_them(self):
         self.begin(2)
         upgrade = self.hold()
         held = {self.emit(), self.emit()}
-        urgent = self.emit(5)
+        urgent = self.emit(8)
         wait_for(lambda: self.finished, 'its deadline')
         (identifier, handled, (row,)), = self.finished
         self.assertEqual((identifier, handled, row['timed_out'], upgrade), (urgent, False, True, []))
