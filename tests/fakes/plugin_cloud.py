@@ -92,11 +92,11 @@ class CloudTestCase(plugin_bus.PluginTestCase):
     def until(self, condition, seconds=30):
         iterate_until(condition, seconds)
 
-    def until_asked(self, match, times=1):
+    def until_asked(self, match, times=1, seconds=30):
         """The fake was asked so often; looked at between turns of the main context."""
         wake = GLib.timeout_add(50, lambda: GLib.SOURCE_CONTINUE)
         try:
-            iterate_until(lambda: len(self.cloud.requests(match)) >= times)
+            iterate_until(lambda: len(self.cloud.requests(match)) >= times, seconds)
         finally:
             GLib.source_remove(wake)
 

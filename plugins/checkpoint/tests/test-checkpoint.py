@@ -347,7 +347,7 @@ class Checkpoint(plugin_bus.HandlerTestCase):
         first = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: os.path.exists(self.path("got")))
         begun = time.monotonic()
-        second = self.send(plugin, event("cloud.instance.termination", left=6))
+        second = self.send(plugin, event("cloud.instance.termination", left=9))
         self.assertFalse(self.answer(first)[1]["success"])
         self.assertEqual(self.answer(second)[1], {"status": "already_handled"})
         self.assertLess(time.monotonic() - begun, 40)

@@ -204,10 +204,10 @@ class Command(plugin_bus.PluginTestCase):
     def test_one_that_hangs_delays_nobody_and_is_ended(self):
         self.script("hang", "echo waiting; trap '' TERM; while :; do sleep 1; done")
         self.script("quick", "exit 1")
-        plugin = self.start({"timeout_seconds": GLib.Variant("d", 0.5)})
+        plugin = self.start({"timeout_seconds": GLib.Variant("d", 3)})
         votes = self.ask(plugin)[2]
         self.assertEqual(votes["hang"]["verdict"], "unknown")
-        self.assertRegex(votes["hang"]["reason"], r"^had not answered after 0\.\d s: waiting$")
+        self.assertRegex(votes["hang"]["reason"], r"^had not answered after \d+\.\d s: waiting$")
         self.assertEqual(votes["quick"]["verdict"], "busy")
         plugin_bus.iterate_until(self.gone(plugin))
 
@@ -219,7 +219,7 @@ class Command(plugin_bus.PluginTestCase):
 
     def test_one_that_is_still_hanging_is_not_started_again(self):
         self.script("hang", "trap '' TERM; while :; do sleep 1; done")
-        plugin = self.start({"timeout_seconds": GLib.Variant("d", 0.1)})
+        plugin = self.start({"timeout_seconds": GLib.Variant("d", 3)})
         self.assertIn("had not answered", self.ask(plugin)[2]["hang"]["reason"])
         self.assertEqual(self.ask(plugin)[2]["hang"]["reason"], "was told to end and has not")
 

