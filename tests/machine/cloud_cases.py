@@ -229,8 +229,9 @@ def of_notice(machine):
 
 def notice_runs_the_handlers(machine, cloud, fake, listener):
     """When the last of them was let go on."""
-    notice, end = NOTICES[cloud], time.time() + NOTICES[cloud].seconds
+    notice = NOTICES[cloud]
     prepare(machine, cloud, fake, listener)
+    end = time.time() + notice.seconds
     notice.announce(fake, end)
     wait_until(lambda: listener.requests("GET /work?"), "the script runs", 30)
     ended = notice.middle(machine, fake, listener)

@@ -3,7 +3,6 @@
 systemd-nspawn, in control groups made for it."""
 
 import os
-import time
 
 from control_groups import ROOT, mounted, unified
 from machine import Impossible, Machine
@@ -72,13 +71,13 @@ class Controlled(Machine):
                 "cpu": no_limit if quota in ("max", "-1") else int(quota) * 1000000 // int(period)}
 
     def cpu_used(self, unit):
-        """µs of those of its processes that still are, and when that was read."""
+        """µs of those of its processes that still are."""
         ticks = 0
         for pid in self.read_group(unit, "cpu", "cgroup.procs"):
             with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
                 words = file.read().rsplit(")", 1)[1].split()
             ticks += int(words[11]) + int(words[12])
-        return ticks * 1000000 // os.sysconf("SC_CLK_TCK"), time.monotonic()
+        return ticks * 1000000 // os.sysconf("SC_CLK_TCK")
 
     def counts_cpu(self):
         """systemd takes cpu and cpuacct for one hierarchy, and makes no group in the second where this host has mounted them apart."""

@@ -344,7 +344,7 @@ def a_package_brings_one_of_its_name(machine):
                "it to run again")
     assert program_of(machine, "taken") == f"{PACKAGED}/taken/taken"
     plugin_call(machine, "taken", "Restart")
-    assert cleared(machine, "taken") == 1
+    wait_until(lambda: cleared(machine, "taken") == 1, "the journal to have it")
     # The package goes: of the other one all has to be approved anew.
     plugin_call(machine, "taken", "Unload")
     take_package_away(machine, "taken")
@@ -360,7 +360,7 @@ def a_package_brings_one_of_its_name(machine):
     plugin_call(machine, "taken", "Load")
     assert program_of(machine, "taken") == f"{PACKAGED}/taken/taken"
     assert_cleared(machine, "taken")
-    assert cleared(machine, "taken") == 2
+    wait_until(lambda: cleared(machine, "taken") == 2, "the journal to have it again")
     plugin_call(machine, "taken", "Unload")
     take_package_away(machine, "taken")
     machine.run("snooze", "plugin", "uninstall", "taken")

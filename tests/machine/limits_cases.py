@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 
 from control_groups import unified
 from controlled import Controlled
@@ -24,6 +25,7 @@ CONFIGURATION = {"naptime_minutes": 600, "check_interval_seconds": 60, "plugins"
 # With version 1 systemd is not told who killed it.
 KILLED = f"was killed{'' if unified() else ', probably'} for want of memory, its limit is 33.6 MB"
 # Use is looked at twice a minute, and of a processor two looks are needed.
+LOOK_SECONDS = 30
 LOOKS_SECONDS = 3 * WAIT_SECONDS
 
 
@@ -80,11 +82,14 @@ def limits_change_live(machine):
 def a_busy_one_is_throttled(machine):
     """what uses a whole processor gets its quota and no more"""
     unit = unit_of(SPINNER)
+    machine.busy_since = time.monotonic()
     assert attempt(machine, SPINNER, "cpu", "") == "OK"
     throttled = machine.throttled(unit)
-    used, begun = machine.cpu_used(unit)
+    begun = time.monotonic()
+    used = machine.cpu_used(unit)
     wait_until(lambda: machine.throttled(unit) >= throttled + 20, "it was throttled twenty times")
-    now_used, now = machine.cpu_used(unit)
+    now_used = machine.cpu_used(unit)
+    now = time.monotonic()
     # Two periods of 100 ms may have been cut in two.
     assert 0 < now_used - used <= ((now - begun) + 0.2) * IN_FORCE["cpu"] * 1.1, (now_used - used, now - begun)
     assert machine.plugin_property(SPINNER, "State") == "running"
@@ -115,8 +120,8 @@ def resources_are_the_kernels(machine):
     assert resources(machine, BROOD)["tasks"] == {"used": IN_FORCE["tasks"], "limit": IN_FORCE["tasks"]}
     if machine.counts_cpu():
         # It works without a pause.
-        before, begun = told_first["cpu"]["used"], machine.cpu_used(unit_of(SPINNER))[0]
-        wait_until(lambda: machine.cpu_used(unit_of(SPINNER))[0] >= begun + 200000, "it has used a fifth of a second")
+        before, begun = told_first["cpu"]["used"], machine.cpu_used(unit_of(SPINNER))
+        wait_until(lambda: machine.cpu_used(unit_of(SPINNER)) >= begun + 200000, "it has used a fifth of a second")
         assert resources(machine, SPINNER)["cpu"]["used"] > before + 100000
     else:
         assert "used" not in told_first["cpu"], told_first
@@ -237,7 +242,9 @@ def busy_is_told(machine):
 def all_else_is_told_once(machine):
     """what stays as near to its limit as it was is not told again, nor what keeps its limits at all"""
     assert len(violations(machine, BROOD, "tasks")) == 1, violations(machine, BROOD, "tasks")
-    assert len(violations(machine, SPINNER, "cpu")) <= 2, violations(machine, SPINNER, "cpu")
+    # On a machine that is busy it may be left without its share, and be told anew at the look after that one.
+    looks = (time.monotonic() - machine.busy_since) / LOOK_SECONDS + 1
+    assert len(violations(machine, SPINNER, "cpu")) <= (looks + 1) / 2, violations(machine, SPINNER, "cpu")
     assert kills(machine, GREEDY) == 1 + MAX_RESTARTS, violations(machine, GREEDY, "memory")
     assert kills(machine, CROWD) == 1, violations(machine, CROWD, "memory")
     assert kills(machine, FRAIL) == unified(), violations(machine, FRAIL, "memory")

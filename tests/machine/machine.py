@@ -65,6 +65,14 @@ def wait_until(condition, what, seconds=WAIT_SECONDS):
         time.sleep(0.1)
 
 
+def group_exists(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def release():
     with open("/etc/os-release", encoding="utf-8") as file:
         return dict(line.strip().replace('"', "").split("=", 1) for line in file if "=" in line)
@@ -188,10 +196,13 @@ def layer(below):
 
 def try_to_boot(tree):
     """A machine without CloudSnooze: where not even that boots it is the host that cannot, and afterwards it is us."""
+    machine = Machine(tree, "dbus-daemon")
     try:
-        with Machine(tree, "dbus-daemon"):
+        with machine:
             pass
     except (AssertionError, OSError) as reason:
+        if machine.systemd in ("initializing", "starting"):
+            raise  # It was about to.
         raise Impossible(f"no machine boots here: {' / '.join(str(reason).splitlines())}") from reason
 
 
@@ -231,6 +242,7 @@ class Machine:
         self.name = f"sn{os.getpid()}-{next(Machine.numbers)}"
         self.container = None
         self.init = None
+        self.systemd = ""  # what it last said of its own boot
         self.groups = None
         self.guests = []  # processes of background()
         self.console = tempfile.NamedTemporaryFile(prefix="snooze-console-", suffix=".txt")  # pylint: disable=R1732
@@ -318,8 +330,8 @@ class Machine:
         self.init = self._find_init()
         if not self.init:
             return False
-        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
-        return state in ("running", "degraded") and self.owner("org.freedesktop.DBus")
+        self.systemd = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return self.systemd in ("running", "degraded") and self.owner("org.freedesktop.DBus")
 
     def running(self):
         return self.container is not None and self.container.poll() is None
@@ -391,6 +403,9 @@ class Machine:
             if process.poll() is None:
                 # nsenter waits for its child, which is in the same group.
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                # What nsenter started is reaped by others, and may have its port or its name yet.
+                wait_until(lambda: not group_exists(process.pid), "its processes are gone")
             process.stdin.close()
             process.wait()
 

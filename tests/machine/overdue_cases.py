@@ -2,7 +2,7 @@
 """A provider that hangs over the stop of its machine (overdue-provider.c) may yet do it: under systemd, too, its process is gone before
 anybody is told that the stop failed, and before another is asked."""
 
-import time
+import os
 
 from helper_cases import install, plugin_call
 from machine import PATIENCE, Machine, wait_until
@@ -12,7 +12,7 @@ OVERDUE = "overdue"
 UNIT = f"snooze-plugin@{OVERDUE}.service"
 ASKED = f"/var/lib/cloudsnooze-plugins/{OVERDUE}/asked"
 # In which it has to answer; within as many again it is gone and another one runs, on a machine that is busy.
-SECONDS = 10
+SECONDS = 15
 CONFIGURATION = {"naptime_minutes": 600, "check_interval_seconds": 60, "dry_run": False, "provider": OVERDUE}
 
 
@@ -20,6 +20,11 @@ def asked(machine):
     """(process, whether the one before it was there yet) of each time that somebody was asked to stop the machine."""
     text = machine.run("cat", ASKED, check=False).stdout
     return [(line.split()[0], line.split()[1] == "beside") for line in text.splitlines()]
+
+
+def asked_last(machine):
+    """When that was, in seconds: the second is asked within as many as the first one had."""
+    return os.stat(machine.path(ASKED)).st_mtime
 
 
 def wait_asked(machine, times):
@@ -44,20 +49,23 @@ def a_stop_that_hangs(machine):
     """stuck in StopInstance it is ended through systemd when its time is over, that stop counts as failed, and a new one is asked"""
     machine.manager("StopInstance", "sa{sv}", "going home", "0")
     first = wait_asked(machine, 1)
-    begun = time.monotonic()
+    begun = asked_last(machine)
     assert machine.unit(UNIT, "MainPID") == first
     # It answers nothing, and would not leave if it were asked to.
     machine.run("kill", "-TERM", first)
     second = wait_asked(machine, 2)
-    assert SECONDS - 2 < time.monotonic() - begun < (2 * SECONDS + 10) * PATIENCE, time.monotonic() - begun
+    passed = asked_last(machine) - begun
+    # The first may have been slow to write it down.
+    assert SECONDS / 2 < passed < (2 * SECONDS + 10) * PATIENCE, passed
     assert second != first and not is_there(machine, first)
     assert machine.unit(UNIT, "MainPID") == second
     assert machine.user_of(second) == f"snooze-{OVERDUE}"
     assert machine.plugin_property(OVERDUE, "Restarts") == 1
-    journal = machine.run("journalctl", "--no-pager", "-b", "-o", "cat", "-u", "snoozed.service", "-u", UNIT).stdout
-    assert f"did not answer StopInstance within {SECONDS} s" in journal, journal
+    journal = lambda: machine.run("journalctl", "--no-pager", "-b", "-o", "cat", "-u", "snoozed.service", "-u", UNIT).stdout
+    for words in (f"did not answer StopInstance within {SECONDS} s", "status=9/KILL"):
+        wait_until(lambda words=words: words in journal(), f"the journal has “{words}”")
     # At once, and not by systemd's own patience with a unit that is to stop.
-    assert "status=9/KILL" in journal and "timed out. Killing" not in journal, journal
+    assert "timed out. Killing" not in journal(), journal()
     assert machine.state() == "stopping"
 
 

@@ -6,14 +6,16 @@ import contextlib
 import os
 
 from helper_cases import FILES, HELPER, NAME, install, permissions, plugin_call
-from machine import Machine, wait_until
+from machine import COMMAND_SECONDS, Machine, wait_until
 
 CONFIGURATION = {"naptime_minutes": 600, "check_interval_seconds": 60}
 NOTE = "/etc/cloudsnooze/approvals/.pending"
 USERS = "snooze-users.service"
 POLICY = FILES[1]
 FIFO = "/srv/hold"
-HOLD = f"[Service]\nExecStartPre=/bin/sh -c 'read line <{FIFO}'\n"
+# Of one that is held up.
+CALL = ("busctl", f"--timeout={COMMAND_SECONDS}", "call", NAME, *HELPER)
+HOLD = f"[Service]\nExecStartPre=/bin/sh -c 'read line <{FIFO}'\nTimeoutStartSec=120s\n"
 
 
 def helper(machine, method, plugin):
@@ -165,7 +167,7 @@ def one_that_hangs_delays_nobody_else(machine):
     """while systemd does not come to an end with one plugin's user, what is asked for another is done"""
     install(machine, "hanging", [])
     machine.run("mkfifo", "--mode=666", FIFO)
-    with drop_in(machine, USERS, HOLD), machine.background("busctl", "call", NAME, *HELPER, "Provision", "s", "hanging") as first:
+    with drop_in(machine, USERS, HOLD), machine.background(*CALL, "Provision", "s", "hanging") as first:
         wait_until(lambda: machine.unit(USERS, "ActiveState") == "activating", f"{USERS} to be under way")
         machine.call(*HELPER, "SetLimits", "sa{sv}", "beside", "1", "tasks", "t", "4", name=NAME)
         assert machine.unit("snooze-plugin@beside.service", "TasksMax") == "4"
@@ -204,7 +206,7 @@ def waiting_in(machine, unit, method, plugin):
     """The helper is killed while systemd does this for it, and systemd goes on."""
     machine.run("mkfifo", "--mode=666", FIFO)
     with drop_in(machine, unit, HOLD):
-        with machine.background("busctl", "call", NAME, *HELPER, method, "s", plugin):
+        with machine.background(*CALL, method, "s", plugin):
             wait_until(lambda: machine.unit(unit, "ActiveState") == "activating", f"{unit} to be under way")
             kill_helper(machine)
         # As long as there is somebody who reads.
