@@ -26,7 +26,7 @@
 #include "base/errors.h"
 #include "base/names.h"
 
-#define LATE (900 * USEC_PER_MSEC)
+#define LATE (2500 * USEC_PER_MSEC)
 #define HUGE_ENTRIES 50000U
 #define FLOOD 300U
 #define DEPTH 30U
