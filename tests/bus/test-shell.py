@@ -11,7 +11,9 @@ from harness import BUILD, PATH, PLUGIN, QUIET, BusTest, wait_for_file
 
 INTERPRETER = BUILD / 'src/bridge/shell/snooze-plugin-shell'
 MANIFEST = {'name': 'script', 'version': '1.0.0', 'api': 1, 'exec': 'script', 'contracts': ['IdleCheck'], 'permissions': [],
-            'config_schema': {}, 'timeouts': {'check': 1}}
+            'config_schema': {}, 'timeouts': {'check': 30}}
+# For what is to be ended when it is over; a slow machine says who it is in it, too.
+SHORT = {'check': 3}
 # Its output has ended, it has not.
 HANGS = '''
 [ -e {good} ] && {{ echo nothing; exit 0; }}
@@ -29,10 +31,10 @@ class Script(BusTest):
         super().setUp()
         self.good = self.house.directory / 'good'
 
-    def start(self, text, **variables):
+    def start(self, text, timeouts=None, **variables):
         script = self.house.directory / 'script'
         script.write_text(f'#!{INTERPRETER}\n' + text.format(good=self.good, place=self.house.directory))
-        self.house.place_plugin('script', script, MANIFEST, variables=variables)
+        self.house.place_plugin('script', script, {**MANIFEST, 'timeouts': timeouts or MANIFEST['timeouts']}, variables=variables)
         self.house.replay(QUIET)
         self.house.start_daemon()
 
@@ -46,7 +48,9 @@ class Script(BusTest):
 
     def hanging(self):
         """The process of the script that hangs; ended with the test."""
-        pid = int((self.house.directory / 'pid').read_text())
+        told = self.house.directory / 'pid'
+        wait_for_file(lambda: told.exists() and told.read_text().endswith('\n'), 'the script')
+        pid = int(told.read_text())
 
         def end():
             with contextlib.suppress(ProcessLookupError):
@@ -55,22 +59,21 @@ class Script(BusTest):
         return pid
 
     def test_one_that_closes_its_output_and_hangs_is_ended_in_time(self):
-        self.start(HANGS)
+        self.start(HANGS, SHORT)
         self.assertEqual(self.vote()[0], 'unknown')
         hanging, plugin = self.hanging(), self.get('Pid')
         wait_for_file(lambda: not pathlib.Path(f'/proc/{hanging}').exists(), 'the end of the script', 20)
         threads = pathlib.Path(f'/proc/{plugin}/task')
         wait_for_file(lambda: len(list(threads.iterdir())) == 1, 'its thread to end')
         self.good.touch()
-        self.assertEqual(self.vote(), ('idle', 'nothing'))
+        wait_for_file(lambda: self.vote() == ('idle', 'nothing'), 'it to say so')
         self.assertEqual(self.get('Pid'), plugin)
 
     def leaves(self, leave, **variables):
-        self.start(HANGS, **variables)
+        self.start(HANGS, SHORT, **variables)
         self.client.send('CheckNow')
-        wait_for_file((self.house.directory / 'pid').exists, 'the script')
-        plugin = self.get('Pid')
         self.hanging()
+        plugin = self.get('Pid')
         # Which would end it by itself.
         self.house.kill_daemon()
         leave(plugin)

@@ -68,6 +68,15 @@ class State(Disk, CountingTest):
         self.work()
         wait_for(lambda: change, 'the disk to work')
 
+    def leave_three_behind(self):
+        """It knows 3 when it is ended, which is before the daemon keeps what it knows by itself, two seconds after the first."""
+        pid = self.get('Pid')
+        counts = [self.client.send('Call', '(sa{sv})', ('count', {}), PLUGIN, COUNTING) for _ in range(3)]
+        wait_for(lambda: all(counts), 'its answers')
+        os.kill(pid, signal.SIGTERM)
+        self.assertEqual(counts[-1][0][0][1]['count'], 3)
+        wait_for(lambda: self.get('Pid') != pid or self.get('State') != 'running', 'its end to be seen')
+
     def begin_without(self):
         """3 is kept, and could not be read by the one that runs."""
         self.start()
@@ -133,8 +142,7 @@ class State(Disk, CountingTest):
 
     def test_what_was_left_behind_is_not_lost_while_the_disk_does_not_answer(self):
         self.start()
-        self.count(3)
-        self.end(signal.SIGTERM)
+        self.leave_three_behind()
         with self.silence('could not be taken over'):
             self.of('Load')
         self.assertEqual(self.count(), 4)
@@ -144,8 +152,7 @@ class State(Disk, CountingTest):
     def test_a_version_without_state_waits_until_what_the_old_one_knows_is_kept(self):
         self.place('1.0.0', timeouts={'export': 1})
         self.start()
-        self.count(3)
-        self.end(signal.SIGTERM)
+        self.leave_three_behind()
         with self.silence('could not be taken over'):
             self.of('Load')
             self.assertEqual(self.count(), 4)
@@ -206,8 +213,7 @@ class State(Disk, CountingTest):
 
     def test_what_was_left_behind_cannot_be_written(self):
         self.start()
-        self.count(3)
-        self.end(signal.SIGTERM)
+        self.leave_three_behind()
         self.without_writing(self.load)
         self.wait_for_problem('the state that it had kept itself could not be taken over: the disk does not answer')
         self.assertEqual(self.count(), 4)
