@@ -18,7 +18,13 @@ from mock_snoozed import MockSnoozed
 INTROSPECTION = sys.argv.pop()
 SNOOZE = sys.argv.pop()
 
-NOW = int(time.time() * 1e6)
+
+def now():
+    return int(time.time() * 1e6)
+
+
+# When the tests began: what is to lie ahead by a certain time is counted from now().
+NOW = now()
 MINUTE = 60 * 1000000
 HOUR = 60 * MINUTE
 

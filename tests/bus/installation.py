@@ -20,7 +20,7 @@ SNOOZE = BUILD / 'src/cli/cloudsnooze'
 DAEMON_UID = pwd.getpwnam('daemon').pw_uid
 NOBODY = pwd.getpwnam('nobody').pw_uid
 MANIFEST = {'name': 'counting', 'version': '1.0.0', 'contracts': CONTRACTS,
-            'timeouts': {'start': 5, 'initialize': 2, 'export': 1, 'shutdown': 2}}
+            'timeouts': {'start': 30, 'initialize': 20, 'export': 20, 'shutdown': 10}}
 
 
 class Installation(unittest.TestCase):

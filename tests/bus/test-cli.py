@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import plugin_bus
-from command_line import FAILED, HOUR, INTROSPECTION, MINUTE, NOW, OK, REFUSED, SNOOZE, UNKNOWN, UNREACHABLE, USAGE, CommandLine
+from command_line import FAILED, HOUR, INTROSPECTION, MINUTE, NOW, OK, REFUSED, SNOOZE, UNKNOWN, UNREACHABLE, USAGE, CommandLine, now
 from mock_snoozed import PATH, Failure, v
 
 MANUAL = os.path.join(os.path.dirname(INTROSPECTION), "docs", "man", "snooze.1.rst")
@@ -179,7 +179,7 @@ class Status(CommandLine):
         self.assertIn("this machine would stop at", lines[1])
 
     def test_warning_says_how_to_keep_it_on(self):
-        self.mock.set(State="warning", Reason="idle since 22:06", IdleSince=NOW - HOUR, NextStop=NOW + 5 * MINUTE)
+        self.mock.set(State="warning", Reason="idle since 22:06", IdleSince=NOW - HOUR, NextStop=now() + 5 * MINUTE)
         self.assertRegex(self.snooze("status"), r"^This machine stops at .* \(in [1-5] min\): idle since 22:06\. "
                                                 r"Keep it on: snooze postpone 2h\n")
 
@@ -190,7 +190,7 @@ class Status(CommandLine):
             self.assertTrue(self.snooze("status").startswith(start + "\n"))
 
     def test_a_pause_says_when_it_ends(self):
-        self.mock.set(State="paused", Reason="paused", PausedUntil=NOW + 2 * HOUR)
+        self.mock.set(State="paused", Reason="paused", PausedUntil=now() + 2 * HOUR)
         self.assertRegex(self.snooze("status"), r"^Paused: nothing is decided until .*\d\d:\d\d \(in 2 h\)\. Go on: sudo snooze resume\n")
         self.mock.set(Reason="cpu 42 %")
         self.assertRegex(self.snooze("status"), r"^Paused until .*\d\d:\d\d \(in 2 h\), and stays on: cpu 42 %\. Go on: ")
