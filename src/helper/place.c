@@ -51,6 +51,10 @@ static gboolean group_of_local(const Places *places, const char *path, const str
 
 /* In the state directory the daemon may put what is its own beside what is root's; the sticky bit keeps it from moving
  * that away. */
+static gboolean is_shared_with_daemon(const char *path, const struct stat *st) {
+        return st->st_mode & S_ISVTX && g_str_equal(path, STATE_DIRECTORY);
+}
+
 static gboolean mode_trusted(const Places *places, int fd, const char *path, const struct stat *st) {
         g_autofree char *opened = g_strdup_printf("/proc/self/fd/%d", fd);
 
@@ -62,9 +66,7 @@ static gboolean mode_trusted(const Places *places, int fd, const char *path, con
                 return FALSE;
         if (st->st_gid == 0)
                 return TRUE;
-        if (st->st_mode & S_ISVTX && g_str_equal(path, STATE_DIRECTORY))
-                return TRUE;
-        return group_of_local(places, path, st) ||
+        return is_shared_with_daemon(path, st) || group_of_local(places, path, st) ||
                 (places->also != 0 && st->st_uid == places->also && st->st_gid == getegid());
 }
 
@@ -123,7 +125,7 @@ static gboolean is_roots(const Places *places, const char *real, const struct st
         if (S_ISLNK(st->st_mode) || file_status_trusted(real, st, places->also, NULL))
                 return owner_trusted(places, st);
         return owner_trusted(places, st) && !(st->st_mode & S_IWOTH) && !access_list_present(real) &&
-                group_of_local(places, path, st);
+                (is_shared_with_daemon(path, st) || group_of_local(places, path, st));
 }
 
 /* What the link stands for, with what comes behind it. */

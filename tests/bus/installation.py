@@ -14,7 +14,8 @@ from harness import BUILD, BUS_CONFIGURATION, MANAGER, PLUGIN, QUIET, House, err
 
 HELPER = 'io.cloudsnooze.Helper1'
 HELPER_PATH = '/io/cloudsnooze/Helper1'
-INSTALLED = 'var/lib/cloudsnooze/plugins'
+STATE = 'var/lib/cloudsnooze'
+INSTALLED = f'{STATE}/plugins'
 SERVICES = 'usr/local/share/dbus-1/system-services'
 SNOOZE = BUILD / 'src/cli/cloudsnooze'
 DAEMON_UID = pwd.getpwnam('daemon').pw_uid
@@ -33,6 +34,9 @@ class Installation(unittest.TestCase):
         for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/plugins',
                           'etc/cloudsnooze/snooze.d', 'etc/cloudsnooze/approvals', 'usr/lib/cloudsnooze/plugins', SERVICES, INSTALLED):
             (self.root / directory).mkdir(parents=True, mode=0o755)
+        # As data/tmpfiles has it: the daemon keeps its files there, too.
+        os.chown(self.root / STATE, 0, DAEMON_UID)
+        (self.root / STATE).chmod(0o1775)
         (self.root / 'etc/passwd').write_text(f'root:x:0:0::/:/bin/sh\nsnooze:x:{DAEMON_UID}:{DAEMON_UID}::/:/bin/false\n')
         text = BUS_CONFIGURATION.format(directory=self.house.directory)
         text = text.replace('<policy', f'<servicedir>{self.root / SERVICES}</servicedir>\n  <policy', 1)

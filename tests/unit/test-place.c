@@ -286,6 +286,31 @@ static void test_interpreters_are_roots(Fixture *f, const void *data) {
         }
 }
 
+/* Where versions are installed: below the directory that the daemon keeps its files in, too. */
+static void test_interpreters_of_installed(Fixture *f, const void *data) {
+        g_autofree char *state = g_strconcat(f->root, STATE_DIRECTORY, NULL),
+                        *program = g_strconcat(f->root, STATE_DIRECTORY "/plugins/example/1.0.0/example", NULL),
+                        *own = g_strconcat(f->root, STATE_DIRECTORY "/example", NULL);
+        g_auto(GStrv) found = NULL, movable = NULL, daemons = NULL;
+
+        if (geteuid() != 0) {
+                g_test_skip("impossible here: giving files away needs root");
+                return;
+        }
+        put(f, STATE_DIRECTORY "/plugins/example/1.0.0/example", "#!/bin/sh\n", 0755);
+        put(f, STATE_DIRECTORY "/example", "#!/bin/sh\n", 0755);
+        give(f, STATE_DIRECTORY, 4711, 01775);
+        found = interpreters(&f->places, program);
+        g_assert_cmpstr(found[0], ==, "/bin/sh");
+
+        g_assert_cmpint(chown(own, 4711, 4711), ==, 0);
+        daemons = interpreters(&f->places, own);
+        g_assert_null(daemons[0]);
+        g_assert_cmpint(chmod(state, 0775), ==, 0);
+        movable = interpreters(&f->places, program);
+        g_assert_null(movable[0]);
+}
+
 #define ADD(name, function) g_test_add("/place/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv) {
@@ -299,5 +324,6 @@ int main(int argc, char **argv) {
         ADD("interpreters", test_interpreters);
         ADD("interpreters-are-programs", test_interpreters_are_programs);
         ADD("interpreters-are-roots", test_interpreters_are_roots);
+        ADD("interpreters-of-installed", test_interpreters_of_installed);
         return g_test_run();
 }
