@@ -316,4 +316,5 @@ def run(plan, installed, bus, build):
                     restarted_while_it_starts, late, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
                     *registry_cases.CASES, template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes,
                     a_stream_outlasts_a_replacement, the_daemon_is_killed,
-                    the_daemon_does_not_come_back, template_cases.they_are_removed, it_is_there_after_a_boot], machine)
+                    the_daemon_does_not_come_back, template_cases.they_are_removed, template_cases.installed_they_serve,
+                    it_is_there_after_a_boot], machine)

@@ -98,9 +98,24 @@ def they_leave_when_told(machine):
         assert machine.plugin_property(path_of(plugin), "Restarts") == 0
 
 
-def they_are_removed(machine):
+def they_are_removed(machine, plugins=tuple(PLUGINS.values())):
     """uninstalled they run no more, and their users are gone"""
-    for plugin in PLUGINS.values():
+    for plugin in plugins:
         machine.run("snooze", "plugin", "uninstall", plugin)
         assert machine.unit(unit_of(plugin), "ActiveState") == "inactive", plugin
         assert machine.run("getent", "passwd", f"snooze-{plugin}", check=False).returncode != 0, plugin
+
+
+def installed_they_serve(machine):
+    """a script that `plugin install` took over runs as the one in /etc does: its interpreter, and that one's, may be run"""
+    scripts = (PLUGINS["python"], PLUGINS["shell"])
+    for plugin in scripts:
+        machine.run("rm", "-r", f"/etc/cloudsnooze/plugins/{plugin}")  # which would come before
+        machine.run("snooze", "plugin", "install", f"/home/carol/{plugin}")
+        wait_until(lambda p=plugin: machine.plugin_property(path_of(p), "Trust") == "unsigned", f"{plugin}, which is another one")
+        machine.run("snooze", "plugin", "enable", plugin)
+        answer = plugin_call(machine, path_of(plugin), "CheckIdle")
+        assert answer[:2] == ["idle", f"/run/{plugin}.lock is not there"], f"{plugin}: {answer}"
+        assert_shut_in(machine, plugin)
+        assert machine.unit(unit_of(plugin), "ExecStart").partition("path=")[2].startswith("/var/lib/cloudsnooze/plugins/")
+    they_are_removed(machine, scripts)
