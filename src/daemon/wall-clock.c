@@ -13,8 +13,9 @@
 /* More than this between the wall clock and the monotonic one, in either direction: somebody set it. Less may be
  * between two readings. */
 #define CLOCK_WAS_SET (100 * USEC_PER_MSEC)
-/* Two readings further apart than this tell no distance. */
+/* Two readings further apart than this tell no distance: the processor was somebody else's in between. */
 #define READ_AT_ONCE (10 * USEC_PER_MSEC)
+#define READ_ATTEMPTS 5
 /* What is told of holds follows the clock by this, which network time changes in half an hour at the most; people hear
  * of what is worth a line. */
 #define WORTH_FOLLOWING ((int64_t) USEC_PER_SEC)
@@ -23,9 +24,18 @@
 /* Two clocks cannot be read at once, so that their distance is never measured the same twice. What a client compares
  * must be the same. */
 uint64_t manager_realtime(Manager *manager, uint64_t monotonic) {
-        uint64_t offset = usec_sub(clock_realtime(), clock_monotonic());
+        uint64_t offset = 0;
+        gboolean at_once = FALSE;
 
-        if (MAX(offset, manager->wall_offset) - MIN(offset, manager->wall_offset) > CLOCK_WAS_SET)
+        for (unsigned i = 0; i < READ_ATTEMPTS && !at_once; i++) {
+                uint64_t before = clock_monotonic();
+
+                offset = usec_sub(clock_realtime(), before);
+                at_once = usec_sub(clock_monotonic(), before) <= READ_AT_ONCE;
+        }
+        /* None at all would be another year. */
+        if ((at_once || manager->wall_offset == 0) &&
+            MAX(offset, manager->wall_offset) - MIN(offset, manager->wall_offset) > CLOCK_WAS_SET)
                 manager->wall_offset = offset;
         return monotonic_to_realtime(monotonic, 0, manager->wall_offset);
 }
