@@ -213,7 +213,7 @@ static void test_a_cancellation_waits_for_nobody(void) {
         fixture_add(&f, "early", "hang-event", HANDLER, EVENTS(5));
         fixture_add(&f, "late", "good", HANDLER, EVENTS(1));
         fixture_add(&f, "unasked", "good", HANDLER, EVENTS(3));
-        fixture_start(&f, "{\"plugins\": {\"timeouts\": {\"early\": {\"event\": 1}}}}");
+        fixture_start(&f, "{\"plugins\": {\"timeouts\": {\"early\": {\"event\": 2}}}}");
         LOAD(&f, "early", "late");
         /* Also where the thing itself should have happened by now. */
         begin(&f, &watched, &(const DispatchParameters) { .cancelled = TRUE, .only = only }, 0);

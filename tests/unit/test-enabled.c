@@ -13,7 +13,7 @@
 #include "daemon/plugin/plugin.h"
 
 #define CHECK "\"IdleCheck\""
-#define QUICK ", \"timeouts\": {\"check\": 1.5, \"initialize\": 0.8, \"shutdown\": 0.5}"
+#define QUICK ", \"timeouts\": {\"check\": 1.5, \"initialize\": 3, \"shutdown\": 0.5}"
 
 /* → where its mark is, or is missing; free with g_free(). */
 static char *mark_of_one(const PluginFixture *f) {

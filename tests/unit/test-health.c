@@ -179,7 +179,7 @@ static void test_that_it_lives_is_not_that_it_works(void) {
         Plugin *plugin;
 
         fixture_prepare(&f);
-        fixture_add(&f, "one", "hang-later", "\"IdleCheck\"", ", \"timeouts\": {\"check\": 0.5}");
+        fixture_add(&f, "one", "hang-later", "\"IdleCheck\"", ", \"timeouts\": {\"check\": 1.5}");
         fixture_start(&f, "{}");
         plugin = plugins_find(f.plugins, "one");
         fixture_round(&f, FALSE);

@@ -198,7 +198,7 @@ static void test_one_that_hangs_is_killed(void) {
         Draining d = {};
         unsigned faults;
 
-        begin(&d, "channel-slot-hold-on", "channel-slot-good", "0.6");
+        begin(&d, "channel-slot-hold-on", "channel-slot-good", "3");
         faults = d.plugin->faults;
         outlast_trial(&d);
         run_until(d.f.bus.event, d.call.n == 1);

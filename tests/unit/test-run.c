@@ -151,7 +151,7 @@ static void test_told_at_the_deadline(Fixture *f, const void *unused) {
 
 static void test_told_at_the_end(Fixture *f, const void *unused) {
         (void) begin(f, "trap 'echo cleaned; exit 0' TERM; echo begun; while :; do sleep 0.1; done",
-                     (RunParameters){ .timeout = 500 * USEC_PER_MSEC,
+                     (RunParameters){ .timeout = 2 * USEC_PER_SEC,
                                       .grace = 20 * USEC_PER_SEC,
                                       .await_end = TRUE,
                                       .output_kept = 100 });
