@@ -86,6 +86,8 @@ static gboolean tell(gpointer userdata) {
 
 static gpointer run(gpointer userdata) {
         Pump *pump = userdata;
+        const int to = pump->flags & PUMP_OWNS_TO ? pump->to : -EBADF,
+                  from = pump->flags & PUMP_OWNS_FROM ? pump->from : -EBADF;
         char block[BLOCK_SIZE];
         ssize_t n = 1;
         sigset_t set;
@@ -105,11 +107,12 @@ static gpointer run(gpointer userdata) {
                         break;
                 }
         }
-        if (pump->flags & PUMP_OWNS_TO)
-                (void) close(pump->to);
-        if (pump->flags & PUMP_OWNS_FROM)
-                (void) close(pump->from);
+        /* Before they are closed: whoever hears that end may end everything, and a failure would be nobody's. */
         (void) g_idle_add_full(G_PRIORITY_DEFAULT, tell, pump, pump_unref);
+        if (to >= 0)
+                (void) close(to);
+        if (from >= 0)
+                (void) close(from);
         return NULL;
 }
 
