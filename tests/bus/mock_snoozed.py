@@ -130,6 +130,15 @@ class MockSnoozed:
             "StopEffect": v("s", effect),
         })
 
+    def together(self, work):
+        """Done within the thread that serves: nobody is answered in the middle of it."""
+        done = threading.Event()
+        source = GLib.Idle()
+        source.set_callback(lambda *_: (work(), done.set()) and GLib.SOURCE_REMOVE)
+        source.attach(self.context)
+        if not done.wait(30):
+            raise AssertionError("the mock did not come to it")
+
     def set(self, **properties):
         """Properties of the manager; without a signal, as they are read anew by each client."""
         for name, value in properties.items():
@@ -168,8 +177,9 @@ class MockSnoozed:
     def _on_call(self, connection, sender, path, interface, method, parameters, invocation):
         interactive = bool(invocation.get_message().get_flags() & Gio.DBusMessageFlags.ALLOW_INTERACTIVE_AUTHORIZATION)
         arguments = parameters.unpack()
-        self.calls.append((method, arguments, interactive))
+        # Before anybody can know of the call, and set another answer for the next one.
         answer = self.answers.get("%s.%s" % (interface.split(".")[-1], method), self.answers.get(method))
+        self.calls.append((method, arguments, interactive))
         if answer is None:
             of_all = getattr(self, "answer_" + method, lambda *_: None)
             answer = getattr(self, "answer_%s_%s" % (interface.split(".")[-1], method), of_all)

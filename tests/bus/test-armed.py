@@ -58,7 +58,7 @@ class Answers(StopTest):
         self.start(stop=['throttle', 'ok'])
         self.stop()
         self.wait_until_asked()
-        self.assertEqual(self.client.get('State'), 'stopping')
+        self.assertIn(self.client.get('State'), ('stopping', 'stopped'))
         self.wait_for_state('stopped')
         self.assertEqual(self.stops_asked(), 2)
         self.assert_never_blindly_twice()
@@ -92,10 +92,8 @@ class Answers(StopTest):
         self.assert_never_blindly_twice()
 
 
-class Overdue(StopTest):
+class OverdueTest(StopTest):
     """A provider that has not answered in time may yet do what it was asked, so it is ended before anybody is told that it did not."""
-
-    timeouts = {'provider': 1}
 
     def process(self):
         return self.client.get('Pid', PLUGIN, f'{PATH}/plugin/cloud')
@@ -107,6 +105,10 @@ class Overdue(StopTest):
 
     def wait_for_another_than(self, pid):
         wait_for(lambda: self.process() not in (0, pid) and self.client.get('State', PLUGIN, f'{PATH}/plugin/cloud') == 'running', 'another')
+
+
+class Overdue(OverdueTest):
+    timeouts = {'provider': 2}
 
     def cancel_when_possible(self):
         wait_for_file(lambda: 'did not answer' in self.client.get('Reason'), 'the end of its time')
@@ -130,20 +132,11 @@ class Overdue(StopTest):
         first = self.process()
         self.stop()
         self.wait_until_asked()
-        os.kill(first, signal.SIGSTOP)
+        # Its time may be over by now, and it with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, signal.SIGSTOP)
         self.cancel_when_possible()
         self.assertFalse(self.is_running(first))
-
-    def test_nor_does_one_that_a_daemon_asked_for_which_died(self):
-        self.start(stop='late')
-        first = self.process()
-        self.stop()
-        self.wait_until_asked()
-        self.house.restart_daemon()
-        wait_for_file(lambda: 'a daemon before this one had asked' in self.client.get('Reason'), 'the new daemon to know')
-        self.client.call('CancelStop', '(s)', ('somebody is back',))
-        self.assertFalse(self.is_running(first))
-        self.wait_for_another_than(first)
 
     def test_it_is_asked_again_by_another_process(self):
         self.start(stop=['late', 'ok'])
@@ -174,6 +167,23 @@ class Overdue(StopTest):
         self.assertFails(ERROR + 'TimedOut', 'GetInstanceInfo', '(s)', ('',), interface=PROVIDER, path=CLOUD)
         self.assertEqual(self.process(), before)
         self.assertTrue(self.is_running(before))
+
+
+class Orphaned(OverdueTest):
+    """The daemon that asked died before the provider's time was over."""
+
+    timeouts = {'provider': 20}
+
+    def test_a_stop_that_it_asked_for_does_not_come(self):
+        self.start(stop='late')
+        first = self.process()
+        self.stop()
+        self.wait_until_asked()
+        self.house.restart_daemon()
+        wait_for_file(lambda: 'a daemon before this one had asked' in self.client.get('Reason'), 'the new daemon to know')
+        self.client.call('CancelStop', '(s)', ('somebody is back',))
+        self.assertFalse(self.is_running(first))
+        self.wait_for_another_than(first)
 
 
 class Forced(StopTest):
@@ -369,6 +379,7 @@ class Refusals(StopTest):
             self.client.call(method, '(s)', ('cloud',))
         self.client.call('SetConfiguration', '(s)', ('{"cpu_threshold_percent": 6}',))
         self.assertIn('not permitted', self.client.get('Refusal'))
+        wait_for(lambda: self.warnings() >= 1, 'the warning')
         self.assertEqual(self.warnings(), 1)
 
     def test_a_check_that_succeeds_rearms(self):
@@ -380,6 +391,7 @@ class Refusals(StopTest):
         self.house.client().call('CheckPermissions', interface=PROVIDER, path=CLOUD)
         self.wait_for_state('stopped')
         self.assertEqual(self.client.get('Refusal'), '')
+        wait_for(lambda: self.warnings() >= 2, 'the second warning')
         self.assertEqual((self.warnings(), self.stops_asked()), (2, 2))
 
     def test_a_missing_permission_is_known_beforehand(self):
@@ -603,6 +615,8 @@ class Automatic(StopTest):
     def test_killed_after_the_question(self):
         self.start(stop='accept-and-hang')
         self.wait_until_asked()
+        # What was told before is another connection's to hear when it comes.
+        wait_for(lambda: 'stopping' in [state for state, _, _ in self.changes], 'the stop to be told')
         self.changes.clear()
         self.house.restart_daemon()
         self.wait_for_state('stopped')

@@ -9,13 +9,14 @@ import pwd
 import shutil
 import signal
 import sys
+import time
 import unittest
 
 from gi.repository import Gio, GLib
 
 import tap
-from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, BusTest, House, SharedBusTest, block, error_name, variant,
-                     wait_for)
+from harness import (ACCESS_DENIED, ERROR, MANAGER, NAME, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, SharedBusTest, block, error_name,
+                     variant, wait_for)
 
 MINUTE = 60_000_000
 INVALID = ERROR + 'InvalidArgument'
@@ -207,25 +208,29 @@ class Memory(AttackTest):
 class Floods(AttackTest):
     def test_calls_without_an_answer_count_too(self):
         flooder, others = self.house.client(), [self.house.client() for _ in range(10)]
-        for n in range(100):
-            for _ in range(4):
+        begun = time.monotonic()
+        # No more in all than one user may at once, so that the others are served however slow this machine is.
+        for n in range(50):
+            for _ in range(7):
                 message = Gio.DBusMessage.new_method_call(NAME, PATH, MANAGER, 'CancelStop')
                 message.set_body(GLib.Variant('(s)', ('flood',)))
                 message.set_flags(Gio.DBusMessageFlags.NO_REPLY_EXPECTED)
                 flooder.connection.send_message(message, Gio.DBusSendMessageFlags.NONE)
             others[n % 10].call('CancelStop', '(s)', ('another caller is served',))
         rows, = self.client.call('GetHistory', '(ttu)', (0, 0, 1000))
-        self.assertEqual(sum(row.get('what') == 'another caller is served' for row in rows), 100)
-        self.assertLess(sum(row.get('what') == 'flood' for row in rows), 250)
+        self.assertEqual(sum(row.get('what') == 'another caller is served' for row in rows), 50)
+        self.assertLessEqual(sum(row.get('what') == 'flood' for row in rows), 201 + 50 * (time.monotonic() - begun))
         self.assertLives()
 
     def test_events_are_counted_by_user_not_by_connection(self):
-        self.assertLess(self.emit_many(2000, {}), 800)
+        begun = time.monotonic()
+        number = self.emit_many(2000, {})
+        self.assertLessEqual(number, 401 + 10 * (time.monotonic() - begun))
 
     def test_calls_that_leave_a_trace_are_counted_by_user(self):
         number = 0
         with self.assertRaises(GLib.Error) as caught:
-            while number < 2000:
+            while number < 6000:
                 client = self.house.client()
                 for _ in range(40):
                     client.call('CancelStop', '(s)', ('fill the history',))
@@ -285,8 +290,13 @@ class Crowds(AttackTest):
     def test_checks_that_wait_are_counted_by_user_and_their_descriptors_with_them(self):
         crowd = [self.house.client() for _ in range(64)]
         mine = os.pipe()
-        # The list closes what it is given.
-        answers = [self.check(client, [os.dup(mine[0]) for _ in range(16)]) for client in crowd]
+        answers = []
+        for client in crowd:
+            # One after the other: the bus itself refuses what its own queue to the daemon does not hold.
+            asked = len(self.house.questions())
+            # The list closes what it is given.
+            answers.append(self.check(client, [os.dup(mine[0]) for _ in range(16)]))
+            wait_for(lambda: answers[-1] or len(self.house.questions()) > asked or self.house.daemon.ended(), 'the call to be heard')
         for fd in mine:
             os.close(fd)
         refused = lambda: [answer[0].get_error_name() for answer in answers if answer]
@@ -382,7 +392,16 @@ class Texts(SharedBusTest):
 class Forged(AttackTest):
     plugins = True
 
+    def setUp(self):
+        super().setUp()
+        # The machine on which tests run may be busy at one moment and idle at the next.
+        self.house.replay(QUIET)
+        self.house.restart_daemon(signal.SIGTERM)
+        self.house.wait_for_provider()
+        wait_for(lambda: self.client.get('State') == 'idle', 'the machine to be idle')
+
     def test_signals_in_the_name_of_others(self):
+        wait_for(lambda: self.client.get('State', PLUGIN, PATH + '/plugin/example') == 'running', 'the plugin')
         before = (self.client.get('State'), self.client.get('Holds'), self.client.get('State', PLUGIN, PATH + '/plugin/example'))
         forger = self.house.client().connection
         daemon = self.client.owner(NAME)
@@ -434,7 +453,7 @@ class Secrets(unittest.TestCase):
         self.assertEqual(told, {'url': '(hidden)', 'hosts': ['(hidden)', 'plain'], 'db_password': '(hidden)', 'mode': 'idle'})
 
     def test_no_error_shows_a_value_that_is_not_taken_for_its_password(self):
-        house = House({'plugins': {'plugin_configs': {'example': {'api_token': 31337, 'mode': ['redis://me:31337@host']}}}}, daemon=False)
+        house = House({'plugins': {'plugin_configs': {'example': {'api_token': 31337313373133, 'mode': ['redis://me:31337313373133@host']}}}}, daemon=False)
         self.addCleanup(house.close)
         house.install_example(config_schema={name: {'type': 'string', 'description': 'A value'} for name in ('api_token', 'mode')})
         house.start_daemon()
@@ -444,7 +463,7 @@ class Secrets(unittest.TestCase):
         wait_for(lambda: 'is not configured well' in client.get('LastError', PLUGIN, PATH + '/plugin/example'), 'the error')
         told = [client.get('LastError', PLUGIN, PATH + '/plugin/example'), client.call('Diagnose'),
                 client.call('GetHistory', '(ttu)', (0, 0, 1000)), house.daemon.output()]
-        self.assertNotIn('31337', str(told))
+        self.assertNotIn('31337313373133', str(told))
 
     def test_no_reading_shows_a_value_that_its_manifest_calls_secret(self):
         house = House({'plugins': {'plugin_configs': {'example': {'mode': 'idle', 'pin': 'hunter2', 'api_key': 'hunter2'}}}}, daemon=False)

@@ -25,7 +25,9 @@ TOGETHER = 10  # fewer than may wait for authorization
 def snapshot(client):
     """What a refused call must not change. (Handlers of earlier events may finish meanwhile: which events there are is what counts.)"""
     events, = client.call('ListEvents', '(u)', (100,))
-    return (client.get('State'), client.get('Paused'), client.get('DryRun'), client.call('ListHolds'),
+    state = client.get('State')
+    # The machine on which tests run may be busy at one moment and idle at the next.
+    return ('on' if state in ('active', 'idle') else state, client.get('Paused'), client.get('DryRun'), client.call('ListHolds'),
             client.call('GetConfiguration'), [event['id'] for event in events],
             client.get('Enabled', PLUGIN, methods.EXAMPLE_PLUGIN),
             client.call('GetConfiguration', interface=PLUGIN, path=methods.EXAMPLE_PLUGIN))
@@ -297,9 +299,10 @@ class CheckLimit(BusTest):
                                               (PROVIDER, 'CheckPermissions')):
             with self.subTest(member=member):
                 client = self.house.client()
-                client.call(member, *arguments, interface=interface, path=methods.path_of(interface))
-                self.assertFails(ERROR + 'LimitsExceeded', member, *arguments, client=client, interface=interface,
-                                 path=methods.path_of(interface))
+                # Both at once: the first may take longer than a second.
+                answers = [client.send(member, *arguments, interface=interface, path=methods.path_of(interface)) for _ in range(2)]
+                wait_for(lambda answers=answers: all(answers), 'the answers')
+                self.assertEqual([error and error_name(error) for (_, error), in answers], [None, ERROR + 'LimitsExceeded'])
                 self.house.client().call(member, *arguments, interface=interface, path=methods.path_of(interface))
 
     def test_as_many_connections_as_he_likes_give_a_user_no_more(self):
@@ -319,7 +322,7 @@ class CheckLimit(BusTest):
 
     def refusal_of_many(self, *call, **place):
         """What is said to somebody who has so many connections that he asks faster than the bucket fills, however slow this machine is."""
-        for _ in range(2 * CHECKS // TOGETHER):
+        for _ in range(10 * CHECKS // TOGETHER):
             clients = [self.house.client() for _ in range(TOGETHER)]
             results = [client.send(*call, **place) for client in clients]
             for client, result in zip(clients, results):

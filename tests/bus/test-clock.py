@@ -168,8 +168,8 @@ class Passage(Clock):
         self.assertEqual(self.client.get('State'), 'warning')
         # What came of it is told on the clock as it is, too.
         self.client.call('CancelStop', '(s)', ('not now',))
-        wait_for(lambda: len(self.pending()) == 4, 'that it is off')
-        phase, _, stop_time, *_ = self.pending()[-1]
+        wait_for(lambda: len(self.pending()) >= 4, 'that it is off')
+        phase, _, stop_time, *_ = self.pending()[3]
         self.assertEqual(phase, 'cancelled')
         self.is_told_off_by(stop_time, DAY // 2, before[0])
 
@@ -180,10 +180,13 @@ class Passage(Clock):
         self.set_clock(DAY)
         self.wait_until_said('forth by 1 d')
         self.house.check_now()
-        self.assertEqual([phase for phase, *_ in self.pending()], ['scheduled', 'cancelled'])
+        phases = [phase for phase, *_ in self.pending()]
+        # The machine is idle yet: where this one is slow, the next stop may be scheduled by now.
+        self.assertEqual(phases[:2], ['scheduled', 'cancelled'])
+        self.assertNotIn('reminder', phases)
 
     def test_what_history_says_of_the_stop_is_on_the_clock_as_it_is(self):
-        self.start(naptime_minutes=0.05, min_uptime_minutes=0, warning_minutes=0.1, check_interval_seconds=1, max_delay_seconds=1)
+        self.start(naptime_minutes=0.05, min_uptime_minutes=0, warning_minutes=0.2, check_interval_seconds=1, max_delay_seconds=1)
         wait_for(lambda: self.client.get('State') == 'warning', 'the warning')
         idle_since = self.client.get('IdleSince')
         self.set_clock(-DAY)

@@ -87,7 +87,10 @@ class Storage(Example):
 
     def kept(self):
         with contextlib.closing(sqlite3.connect(f'file:{self.house.directory}/state/snooze.db?mode=ro', uri=True)) as database:
-            return [bytes(state) for state, in database.execute('SELECT state FROM plugin_state WHERE id = ?', ('storage',))]
+            try:
+                return [bytes(state) for state, in database.execute('SELECT state FROM plugin_state WHERE id = ?', ('storage',))]
+            except sqlite3.OperationalError:
+                return [] # a daemon answers before its database is there
 
     def test_what_was_stored_a_moment_ago_outlives_a_kill(self):
         self.start()

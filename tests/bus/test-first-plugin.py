@@ -49,7 +49,7 @@ class Guide(unittest.TestCase):
             # AddressSanitizer keeps what was freed, up to 256 MB of it: more than a plugin may have.
             ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':quarantine_size_mb=4')
         done = subprocess.run(
-            ['sh', '-euc', text + '\npwd > "$OLD_DIRECTORY"'], cwd=self.directory, capture_output=True, text=True, timeout=120,
+            ['sh', '-euc', text + '\npwd > "$OLD_DIRECTORY"'], cwd=self.directory, capture_output=True, text=True, timeout=400,
             env=dict(environment, OLD_DIRECTORY=self.directory + '/.directory'))
         self.output = done.stdout
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import termios
 import threading
+import time
 
 from gi.repository import Gio, GLib
 
@@ -312,7 +313,7 @@ class Streams(StreamTest):
 
     def test_one_whose_time_is_over_occupies_nobody(self):
         """However long its other ends are held."""
-        self.start(timeouts={'stream': 1})
+        self.start(timeouts={'stream': 3})
         plugin = self.pid()
         for how in ('thread', 'copy'):
             with self.subTest(how=how):
@@ -320,8 +321,10 @@ class Streams(StreamTest):
                 # One half waits for what is read, the other for what is written.
                 for _, feed, _, _ in streams[:PER_PLUGIN_MAX // 2]:
                     os.set_blocking(feed.fileno(), False)
-                    while feed.write(bytes(65536)):
-                        pass
+                    # Where this machine is slow, its time may be over already.
+                    with contextlib.suppress(BrokenPipeError):
+                        while feed.write(bytes(65536)):
+                            pass
                 for answer, _, _, _ in streams:
                     self.answered(answer, 'TimedOut')
                 for _, feed, _, inode in streams:
@@ -473,7 +476,8 @@ class OverTheBus(StreamTest):
         self.start()
         answer, feed, _, inode = self.begin('one')
         wait_for_file(lambda: self.reached() == 1, 'the plugin to be asked')
-        self.assertEqual(places(self.house.daemon.pid, inode), [])
+        # The plugin may have it before the daemon has come back from sending it.
+        wait_for_file(lambda: not places(self.house.daemon.pid, inode), 'the daemon to let go of it')
         feed.write(b'x')
         self.answered(answer)
 
@@ -687,7 +691,8 @@ class Command(StreamTest):
         wait_for(lambda: self.client.get('Healthy', PLUGIN, PATH + '/plugin/example'), 'the plugin to be well')
 
     def on_terminal(self, *arguments):
-        """What standard error showed by the second sign of life, at a stream that ends then."""
+        """One that runs, and the terminal that is its standard error."""
+        self.client.call('LoadPlugin', '(s)', ('example',))
         terminal, theirs = pty.openpty()
         self.addCleanup(os.close, terminal)
         process = self.start('example', *arguments, stderr=theirs)
@@ -702,16 +707,20 @@ class Command(StreamTest):
         while b'2 s' not in shown:
             self.assertTrue(select.select([terminal], [], [], TIMEOUT)[0])
             shown += os.read(terminal, 4096)
-        self.assertIn('3\xa0bytes in, 3\xa0bytes out … 1 s', shown.decode().replace(' bytes', '\xa0bytes'))
+        self.assertRegex(shown.decode().replace(' bytes', '\xa0bytes'), '3\xa0bytes in, 3\xa0bytes out … \\d+ s')
         process.stdin.close()
         self.assertEqual(process.wait(TIMEOUT), 0)
         self.assertEqual(os.read(terminal, 4096).split(b'\x1b[K')[-1], b'bytes: 3\r\n')
 
     def test_what_is_soon_over_says_nothing_before(self):
+        begun = time.monotonic()
         process, terminal = self.on_terminal()
         process.stdin.close()
         self.assertEqual(process.wait(TIMEOUT), 0)
-        self.assertEqual(os.read(terminal, 4096), b'bytes: 3\r\n')
+        soon = time.monotonic() - begun < 0.9
+        said = os.read(terminal, 4096)
+        # Where this machine is slow it was not soon over.
+        self.assertEqual(said if soon else said.split(b'\x1b[K')[-1], b'bytes: 3\r\n')
 
 
 if __name__ == '__main__':
