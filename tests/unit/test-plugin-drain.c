@@ -280,12 +280,13 @@ static void stop_new(Draining *d) {
         g_assert_nonnull(d->plugin->previous);
 }
 
-/* It is about to be started again. */
+/* It is about to be started again; not before the next thing is done, however slow this machine is. */
 static void fell_new(Draining *d) {
         outlast_trial(d);
         plugin_fail(d->plugin, "for the test");
         g_assert_cmpint(d->plugin->state, ==, PLUGIN_FAILED);
         g_assert_nonnull(d->plugin->timer);
+        g_assert_cmpint(sd_event_source_set_time_relative(d->plugin->timer, USEC_PER_MINUTE), >=, 0);
         g_assert_nonnull(d->plugin->previous);
 }
 
