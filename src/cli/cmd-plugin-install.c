@@ -172,10 +172,10 @@ static gboolean look_at_permissions(Cli *cli, Outcome *outcome, GError **error) 
         GVariantIter iter;
 
         reply = helper_call(cli, "ListVersionPermissions", g_variant_new("(ss)", outcome->id, outcome->version),
-                            "(sa(sbs))", error);
+                            "(sa(sbs)as)", error);
         if (!reply)
                 return FALSE;
-        g_variant_get(reply, "(s@a(sbs))", NULL, &permissions);
+        g_variant_get(reply, "(s@a(sbs)@as)", NULL, &permissions, NULL);
         g_variant_iter_init(&iter, permissions);
         while (g_variant_iter_next(&iter, "(&sb&s)", &permission, &approved, NULL))
                 if (!approved)
@@ -220,7 +220,7 @@ static GVariant *claim_options(const Claim *claim) {
 /* One that is there in any form, broken too, is no newcomer. FALSE with *error: nobody knows. */
 static gboolean look_for(Cli *cli, const char *id, gboolean *ret_there, GError **error) {
         g_autoptr(GError) e = NULL;
-        g_autoptr(GVariant) reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", &e);
+        g_autoptr(GVariant) reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs)as)", &e);
 
         *ret_there = reply || snooze_client_error_is(e, "InvalidConfiguration");
         if (*ret_there || snooze_client_error_is(e, "NoSuchPlugin"))

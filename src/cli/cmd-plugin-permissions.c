@@ -15,12 +15,14 @@ typedef struct Asked {
         char *digest;
         gboolean packaged;
         GVariant *permissions; /* a(sbs) */
+        char **terms;          /* on which they are approved: approvals_terms_of() */
         gboolean widened;      /* systemd cannot tell the addresses apart that some of them name */
 } Asked;
 
 static void asked_clear(Asked *asked) {
         g_clear_pointer(&asked->digest, g_free);
         g_clear_pointer(&asked->permissions, g_variant_unref);
+        g_clear_pointer(&asked->terms, g_strfreev);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Asked, asked_clear)
 
@@ -31,23 +33,24 @@ typedef struct Changes {
 
 static gboolean list_version(Cli *cli, const char *id, Asked *asked, GError **error) {
         g_autoptr(GVariant) reply = helper_call(cli, "ListVersionPermissions",
-                                                g_variant_new("(ss)", id, asked->version), "(sa(sbs))", error);
+                                                g_variant_new("(ss)", id, asked->version), "(sa(sbs)as)", error);
 
         if (!reply)
                 return FALSE;
         asked_clear(asked);
-        g_variant_get(reply, "(s@a(sbs))", &asked->digest, &asked->permissions);
+        g_variant_get(reply, "(s@a(sbs)^as)", &asked->digest, &asked->permissions, &asked->terms);
         asked->packaged = FALSE;
         return TRUE;
 }
 
 static gboolean list_current(Cli *cli, const char *id, Asked *ret, GError **error) {
-        g_autoptr(GVariant) reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", error);
+        g_autoptr(GVariant) reply =
+                helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs)as)", error);
 
         if (!reply)
                 return FALSE;
         asked_clear(ret);
-        g_variant_get(reply, "(sb@a(sbs))", &ret->digest, &ret->packaged, &ret->permissions);
+        g_variant_get(reply, "(sb@a(sbs)^as)", &ret->digest, &ret->packaged, &ret->permissions, &ret->terms);
         return TRUE;
 }
 
@@ -71,7 +74,7 @@ static gboolean list(Cli *cli, const char *id, Asked *ret, GError **error) {
 
 static JsonNode *json_of_asked(const char *id, const Asked *asked) {
         JsonObject *object = json_object_new();
-        JsonArray *array = json_array_new();
+        JsonArray *array = json_array_new(), *terms = json_array_new();
         const char *permission, *words;
         gboolean approved;
         GVariantIter iter;
@@ -87,10 +90,13 @@ static JsonNode *json_of_asked(const char *id, const Asked *asked) {
                         json_object_set_boolean_member(entry, "enforced", FALSE);
                 json_array_add_object_element(array, entry);
         }
+        for (char **term = asked->terms; *term; term++)
+                json_array_add_string_element(terms, *term);
         json_object_set_string_member(object, "id", id);
         json_object_set_boolean_member(object, "packaged", asked->packaged);
         json_object_set_string_member(object, "manifest_sha256", asked->digest);
         json_object_set_array_member(object, "permissions", array);
+        json_object_set_array_member(object, "terms", terms);
         return json_of_object(object);
 }
 
@@ -103,6 +109,26 @@ static unsigned count_missing(const Asked *asked) {
         while (g_variant_iter_next(&iter, "(&sb&s)", NULL, &approved, NULL))
                 n += !approved;
         return n;
+}
+
+/* "contract:": all of these, as "IdleCheck, EventHandler". NULL: none. */
+static char *terms_called(const Asked *asked, const char *prefix) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        g_auto(GStrv) list = NULL;
+
+        for (char **term = asked->terms; *term; term++)
+                if (g_str_has_prefix(*term, prefix))
+                        g_strv_builder_add(builder, *term + strlen(prefix));
+        list = g_strv_builder_end(builder);
+        return list[0] ? g_strjoinv(", ", list) : NULL;
+}
+
+static void print_terms(const Asked *asked) {
+        g_autofree char *program = terms_called(asked, "program:"), *contracts = terms_called(asked, "contract:"),
+                        *events = terms_called(asked, "event:");
+
+        g_print("It is approved for its program %s%s%s%s%s; another program, or one that is more, asks again.\n",
+                program ?: "", contracts ? " as " : "", contracts ?: "", events ? ", told of " : "", events ?: "");
 }
 
 static void print_text(Cli *cli, const char *id, const Asked *asked) {
@@ -128,7 +154,9 @@ static void print_text(Cli *cli, const char *id, const Asked *asked) {
                 g_print("It came with a package, which approved of this; to change it: %s systemctl edit "
                         "snooze-plugin@%s snooze-plugin-b@%s, then %s " SNOOZE_COMMAND " plugin restart %s\n",
                         cli_sudo(cli), id, id, cli_sudo(cli), id);
-        else if (count_missing(asked) > 0)
+        else
+                print_terms(asked);
+        if (!asked->packaged && count_missing(asked) > 0)
                 g_print("It is not started until all of this is approved: %s " SNOOZE_COMMAND
                         " plugin permissions %s%s%s --all\n",
                         cli_sudo(cli), id, asked->version ? " --version " : "", asked->version ?: "");

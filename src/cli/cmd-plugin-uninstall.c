@@ -40,7 +40,7 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         GError *error = NULL;
         gboolean packaged;
 
-        reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs))", &error);
+        reply = helper_call(cli, "ListPermissions", g_variant_new("(s)", id), "(sba(sbs)as)", &error);
         if (!reply) {
                 if (snooze_client_error_is(error, "NoSuchPlugin") ||
                     snooze_client_error_is(error, "InvalidConfiguration")) {
@@ -50,7 +50,7 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
                 *ret_code = cli_fail(cli, error);
                 return FALSE;
         }
-        g_variant_get(reply, "(sb@a(sbs))", NULL, &packaged, NULL);
+        g_variant_get(reply, "(sb@a(sbs)@as)", NULL, &packaged, NULL, NULL);
         if (packaged)
                 *ret_code = uninstall_packaged(cli, id);
         return !packaged;

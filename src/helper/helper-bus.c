@@ -306,7 +306,7 @@ static void log_approval(sd_bus_message *call, const Approval *approval) {
 }
 
 /* Of one that is known to the system it brings everything up to date, also what a removal that failed took away. */
-static int approve(Helper *helper, sd_bus_message *call, const Approval *approval, const Manifest *manifest,
+static int approve(Helper *helper, sd_bus_message *call, const Approval *approval, Manifest *manifest,
                    sd_bus_error *error) {
         gboolean present = provision_present(&helper->places, approval->id);
         g_autoptr(GError) e = NULL;
@@ -392,22 +392,29 @@ static char *words_of(const Places *places, const char *permission) {
         return list ? g_strdup_printf("%s; a script, with it also %s", words, list) : g_steal_pointer(&words);
 }
 
+/* approvals NULL: a package brought it, and approved of all. unreadable: why nothing is known of approvals, or NULL.
+ */
 static int append_permissions(sd_bus_message *reply, const Places *places, const Manifest *manifest,
-                              const Approvals *approvals) {
-        g_autofree char *beyond = approvals ? approvals_new_terms(approvals, manifest) : NULL;
+                              const Approvals *approvals, const char *unreadable) {
         int r = sd_bus_message_open_container(reply, 'a', "(sbs)");
 
         for (char **permission = manifest->permissions; r >= 0 && *permission; permission++) {
                 gboolean approved = !approvals || approvals_include(approvals, manifest, *permission);
+                g_autofree char *obstacle = approvals ? approvals_obstacle(approvals, manifest, *permission) : NULL;
                 g_autofree char *words = words_of(places, *permission);
-                g_autofree char *with_reason =
-                        beyond && approvals_named(approvals, *permission)
-                                ? g_strdup_printf("%s; this was approved of a plugin.json without %s", words, beyond)
-                                : NULL;
+                g_autofree char *text =
+                        unreadable ? g_strconcat(words, "; what was approved cannot be read: ", unreadable, NULL)
+                                   : g_strconcat(words, obstacle ? "; " : "", obstacle, NULL);
 
-                r = sd_bus_message_append(reply, "(sbs)", *permission, (int) approved, with_reason ?: words);
+                r = sd_bus_message_append(reply, "(sbs)", *permission, (int) approved, text);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_terms(sd_bus_message *reply, const Manifest *manifest) {
+        g_auto(GStrv) terms = approvals_terms_of(manifest);
+
+        return sd_bus_message_append_strv(reply, terms);
 }
 
 int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifest *manifest, int packaged,
@@ -418,15 +425,18 @@ int helper_reply_permissions(Helper *helper, sd_bus_message *call, const Manifes
         int r;
 
         approvals = packaged > 0 ? NULL : provision_approvals(&helper->places, manifest->id, &e);
+        /* Somebody approves anew, which takes the file's place. */
         if (packaged <= 0 && !approvals)
-                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
+                approvals = approvals_new();
         r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "s", manifest->digest);
         if (r >= 0 && packaged >= 0)
                 r = sd_bus_message_append(reply, "b", packaged);
         if (r >= 0)
-                r = append_permissions(reply, &helper->places, manifest, approvals);
+                r = append_permissions(reply, &helper->places, manifest, approvals, e ? e->message : NULL);
+        if (r >= 0)
+                r = append_terms(reply, manifest);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -459,8 +469,8 @@ static const sd_bus_vtable helper_vtable[] = {
         METHOD("SetLimits", "sa{sv}", SD_BUS_PARAM(id) SD_BUS_PARAM(limits), NULL, , method_set_limits),
         METHOD("ApprovePermissions", "sass", SD_BUS_PARAM(id) SD_BUS_PARAM(permissions) SD_BUS_PARAM(manifest_digest),
                NULL, , method_approve_permissions),
-        METHOD("ListPermissions", "s", SD_BUS_PARAM(id), "sba(sbs)",
-               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(packaged) SD_BUS_PARAM(permissions),
+        METHOD("ListPermissions", "s", SD_BUS_PARAM(id), "sba(sbs)as",
+               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(packaged) SD_BUS_PARAM(permissions) SD_BUS_PARAM(terms),
                method_list_permissions),
         METHOD("Install", "ha{sv}", SD_BUS_PARAM(directory) SD_BUS_PARAM(options), "sssb",
                SD_BUS_PARAM(id) SD_BUS_PARAM(version) SD_BUS_PARAM(current) SD_BUS_PARAM(changed), method_install),
@@ -468,8 +478,9 @@ static const sd_bus_vtable helper_vtable[] = {
         METHOD("ProvisionVersion", "sss", SD_BUS_PARAM(id) SD_BUS_PARAM(version) SD_BUS_PARAM(slot), NULL, ,
                method_provision_version),
         METHOD("SwitchVersion", "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(version), NULL, , method_switch_version),
-        METHOD("ListVersionPermissions", "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(version), "sa(sbs)",
-               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(permissions), method_list_version_permissions),
+        METHOD("ListVersionPermissions", "ss", SD_BUS_PARAM(id) SD_BUS_PARAM(version), "sa(sbs)as",
+               SD_BUS_PARAM(manifest_digest) SD_BUS_PARAM(permissions) SD_BUS_PARAM(terms),
+               method_list_version_permissions),
         SD_BUS_VTABLE_END,
 };
 

@@ -116,7 +116,7 @@ typedef enum Slots {
 gboolean provision_present(const Places *places, const char *id);
 /* What is approved and asked for neither by this manifest nor by another version that is there is not approved any
  * more: what comes later and asks for it asks anew. A version that is broken is one that may ask for it. */
-gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error);
+gboolean provision_narrow(const Places *places, Manifest *manifest, Approvals *approvals, GError **error);
 /* The same of what none of the versions asks for that are installed: one that comes next does not have it because it
  * asks for it. */
 gboolean provision_narrow_installed(const Places *places, const char *id, GError **error);
@@ -134,8 +134,7 @@ gboolean provision_left(const Places *places, const char *id);
 /* Removes that, and nothing that may be the package's or the administrator's. */
 gboolean provision_clear(const Places *places, const char *id, unsigned *changed, GError **error);
 /* Of what this manifest asks for these are approved from now on; what only other versions ask for stays as it was. */
-gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
-                           GError **error);
+gboolean provision_approve(const Places *places, Manifest *manifest, const char *const *permissions, GError **error);
 gboolean provision_limit(const Places *places, const char *id, const Limits *limits, unsigned *changed,
                          GError **error);
 Approvals *provision_approvals(const Places *places, const char *id, GError **error);

@@ -254,9 +254,6 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
                         VERSIONS_MAX, named->id, named->id);
                 return FALSE;
         }
-        /* Before it can be read as one of those that ask. */
-        if (!provision_narrow_installed(work->places, named->id, &e))
-                return fail_place(error, e);
         if (renameat2(work->directory, place, own, named->version, RENAME_NOREPLACE) < 0 || fsync(own) < 0)
                 return fail(error, path, "takes no version");
         *ret = INSTALLED_NEW;
@@ -264,6 +261,12 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
 }
 
 static gboolean put_in_place(const Work *work, const Manifest *named, Installed *ret, GError **error) {
+        g_autoptr(GError) e = NULL;
+
+        /* Before it can be read as one of those that ask. Where none is there, what was approved of an earlier plugin
+         * of its name is nobody's. */
+        if (!provision_narrow_installed(work->places, named->id, &e))
+                return fail_place(error, e);
         *ret = INSTALLED_NEW;
         if (renameat2(work->directory, named->id, work->installed, named->id, RENAME_NOREPLACE) < 0)
                 return errno == EEXIST ? add(work, named, ret, error)

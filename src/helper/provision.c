@@ -273,115 +273,119 @@ gboolean provision_refresh(const Places *places, const Manifest *manifest, const
         return TRUE;
 }
 
-/* what: a permission or one of the terms. */
-static gboolean asks_for(const Manifest *manifest, const char *what) {
-        g_auto(GStrv) terms = approvals_terms_of(manifest);
+typedef struct Asking {
+        GPtrArray *manifests; /* of all versions that are there and can be read */
+        char *unreadable;     /* the last version that cannot */
+        const char *id;
+} Asking;
 
-        return g_strv_contains((const char *const *) manifest->permissions, what) ||
-               g_strv_contains((const char *const *) terms, what);
+static void asking_clear(Asking *asking) {
+        g_clear_pointer(&asking->manifests, g_ptr_array_unref);
+        g_clear_pointer(&asking->unreadable, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Asking, asking_clear)
+
+static void manifest_free_one(void *manifest) {
+        manifest_free(manifest);
+}
+
+/* directory: where its versions are; NULL: it has none. also: NULL, or one that is there. */
+static void read_asking(Asking *ret, const Places *places, const char *directory, const char *id, Manifest *also) {
+        g_autofree char *real = directory ? place_path(places, directory) : NULL;
+        g_auto(GStrv) versions = real ? manifest_versions(real, id) : g_new0(char *, 1);
+
+        *ret = (Asking){ .manifests = g_ptr_array_new_with_free_func(manifest_free_one), .id = id };
+        if (also)
+                g_ptr_array_add(ret->manifests, manifest_ref(also));
+        for (char **version = versions; *version; version++) {
+                Manifest *manifest = plugin_read_version(places, directory, id, *version);
+
+                if (manifest)
+                        g_ptr_array_add(ret->manifests, manifest);
+                else {
+                        g_free(ret->unreadable);
+                        ret->unreadable = g_strdup(*version);
+                }
+        }
 }
 
 /* One whose plugin.json cannot be read may ask for anything: root alone can have broken that, and who mends it wants
  * what it had. */
-static gboolean version_may_ask(const Places *places, const char *directory, const char *id, const char *what) {
-        g_autofree char *real = place_path(places, directory);
-        g_auto(GStrv) versions = manifest_versions(real, id);
-        const char *unreadable = NULL;
+static gboolean is_asked_for(const char *permission, void *userdata) {
+        const Asking *asking = userdata;
 
-        for (char **version = versions; *version; version++) {
-                g_autoptr(Manifest) manifest = plugin_read_version(places, directory, id, *version);
+        for (guint i = 0; i < asking->manifests->len; i++) {
+                const Manifest *manifest = g_ptr_array_index(asking->manifests, i);
 
-                if (manifest && asks_for(manifest, what))
+                if (g_strv_contains((const char *const *) manifest->permissions, permission))
                         return TRUE;
-                if (!manifest)
-                        unreadable = *version;
         }
-        if (unreadable)
+        if (asking->unreadable)
                 log_notice("Version %s of plugin %s cannot be read and may ask for anything: %s stays approved.",
-                           unreadable, id, what);
-        return unreadable != NULL;
+                           asking->unreadable, asking->id, permission);
+        return asking->unreadable != NULL;
 }
 
-/* directory: where its versions are; NULL: it has none. */
-static gboolean narrow(const Places *places, const char *directory, const char *id, const Manifest *manifest,
-                       const Approvals *approvals, GError **error) {
-        g_autofree char *text = NULL, *path = approvals_path(id), *list = NULL;
-        char *const *const before[] = { approvals->permissions, approvals->terms };
-        g_autoptr(GPtrArray) permissions = g_ptr_array_new(), terms = g_ptr_array_new(), dropped = g_ptr_array_new();
-        GPtrArray *const kept[] = { permissions, terms };
+static gboolean write_approvals(const Places *places, const char *id, const Approvals *approvals, GError **error) {
+        g_autofree char *path = approvals_path(id), *text = approvals_text(approvals);
         gboolean changed = FALSE;
 
-        for (size_t i = 0; i < G_N_ELEMENTS(before); i++) {
-                for (char *const *what = before[i]; *what; what++) {
-                        gboolean asked = (manifest && asks_for(manifest, *what)) ||
-                                         (directory && version_may_ask(places, directory, id, *what));
+        return place_write(places, path, text, &changed, error);
+}
 
-                        g_ptr_array_add(asked ? kept[i] : dropped, *what);
-                }
-                g_ptr_array_add(kept[i], NULL);
-        }
-        if (dropped->len == 0)
+static gboolean narrow(const Places *places, Asking *asking, Approvals *approvals, GError **error) {
+        g_auto(GStrv) dropped = approvals_narrow(approvals, is_asked_for, asking);
+        g_autofree char *list = g_strjoinv(" ", dropped);
+
+        if (!dropped[0])
                 return TRUE;
-        g_ptr_array_add(dropped, NULL);
-        text = approvals_text(approvals->digest, (const char *const *) permissions->pdata,
-                              (const char *const *) terms->pdata);
-        if (!place_write(places, path, text, &changed, error))
+        if (!write_approvals(places, asking->id, approvals, error))
                 return FALSE;
-        list = g_strjoinv(" ", (char **) dropped->pdata);
         log_notice("Plugin %s does not ask any more for: %s. What of it comes later and does is to be approved anew.",
-                   id, list);
+                   asking->id, list);
         return TRUE;
 }
 
-gboolean provision_narrow(const Places *places, const Manifest *manifest, const Approvals *approvals, GError **error) {
+gboolean provision_narrow(const Places *places, Manifest *manifest, Approvals *approvals, GError **error) {
         gboolean packaged;
         g_autofree char *directory = plugin_directory(places, manifest->id, &packaged, error);
+        g_auto(Asking) asking = {};
 
-        return directory && narrow(places, manifest->versioned ? directory : NULL, manifest->id, manifest, approvals,
-                                   error);
+        if (!directory)
+                return FALSE;
+        read_asking(&asking, places, manifest->versioned ? directory : NULL, manifest->id, manifest);
+        return narrow(places, &asking, approvals, error);
 }
 
 gboolean provision_narrow_installed(const Places *places, const char *id, GError **error) {
         g_autoptr(Approvals) approvals = provision_approvals(places, id, error);
+        g_auto(Asking) asking = {};
 
-        return approvals && narrow(places, INSTALLED_PLUGINS, id, NULL, approvals, error);
+        if (!approvals)
+                return FALSE;
+        read_asking(&asking, places, INSTALLED_PLUGINS, id, NULL);
+        return narrow(places, &asking, approvals, error);
 }
 
-/* Of what was approved before what versions beside this one ask for. */
-static void add_of_others(const Places *places, const char *directory, const Manifest *manifest, char **before,
-                          GPtrArray *list) {
-        for (; *before; before++)
-                if (!asks_for(manifest, *before) && version_may_ask(places, directory, manifest->id, *before))
-                        g_ptr_array_add(list, *before);
-}
-
-gboolean provision_approve(const Places *places, const Manifest *manifest, const char *const *permissions,
-                           GError **error) {
+gboolean provision_approve(const Places *places, Manifest *manifest, const char *const *permissions, GError **error) {
         g_autoptr(GError) e = NULL;
-        g_autoptr(Approvals) before = manifest->versioned ? provision_approvals(places, manifest->id, &e) : NULL;
-        g_autoptr(GPtrArray) list = g_ptr_array_new(), terms = g_ptr_array_new();
-        g_auto(GStrv) own_terms = approvals_terms_of(manifest);
-        gboolean changed = FALSE, packaged;
-        g_autofree char *text = NULL, *path = approvals_path(manifest->id),
-                        *directory = plugin_directory(places, manifest->id, &packaged, error);
+        g_autoptr(Approvals) approvals = provision_approvals(places, manifest->id, &e);
+        g_autofree char *directory = NULL;
+        g_auto(GStrv) dropped = NULL;
+        g_auto(Asking) asking = {};
+        gboolean packaged;
 
+        directory = plugin_directory(places, manifest->id, &packaged, error);
         if (!directory)
                 return FALSE;
-        if (e)
-                log_warning("What was approved of other versions of plugin %s is not kept: %s", manifest->id,
-                            e->message);
-        for (; *permissions; permissions++)
-                g_ptr_array_add(list, (char *) *permissions);
-        for (char **term = own_terms; *term; term++)
-                g_ptr_array_add(terms, *term);
-        if (before) {
-                add_of_others(places, directory, manifest, before->permissions, list);
-                add_of_others(places, directory, manifest, before->terms, terms);
+        if (!approvals) {
+                log_warning("What was approved of plugin %s before is not kept: %s", manifest->id, e->message);
+                approvals = approvals_new();
         }
-        g_ptr_array_add(list, NULL);
-        g_ptr_array_add(terms, NULL);
-        text = approvals_text(manifest->digest, (const char *const *) list->pdata, (const char *const *) terms->pdata);
-        return place_write(places, path, text, &changed, error);
+        read_asking(&asking, places, manifest->versioned ? directory : NULL, manifest->id, manifest);
+        dropped = approvals_narrow(approvals, is_asked_for, &asking);
+        approvals_approve(approvals, manifest, permissions);
+        return write_approvals(places, manifest->id, approvals, error);
 }
 
 /* Each slot has the limits of what it is to run as its bound. */

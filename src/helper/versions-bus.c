@@ -188,6 +188,24 @@ static int read_service_call(Helper *helper, sd_bus_message *call, const char **
         return *ret ? 1 : no_such_version(helper, *ret_id, *ret_version, e, error);
 }
 
+/* Both slots have one user, and with it one bus policy: what is granted to the version in the other one this would
+ * have, too. */
+static int check_beside(const Places *places, const Manifest *manifest, const Approvals *approvals, Slots slot,
+                        sd_bus_error *error) {
+        g_autofree char *other = provision_pinned(places, manifest->id, slot == SLOT_A ? SLOT_B : SLOT_A),
+                        *list = NULL;
+        g_auto(GStrv) missing = approvals_missing(approvals, manifest);
+
+        if (!missing[0] || !other || g_str_equal(other, manifest->version))
+                return 0;
+        list = g_strjoinv(", ", missing);
+        return sd_bus_error_setf(
+                error, ERROR_NOT_APPROVED,
+                "Version %s of %s asks for what nobody has approved, and is not put beside version %s: "
+                "%s",
+                manifest->version, manifest->id, other, list);
+}
+
 int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         g_autoptr(Approvals) approvals = NULL;
         g_autoptr(Manifest) manifest = NULL;
@@ -202,9 +220,14 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
         if (r <= 0)
                 return r < 0 ? r : 1;
         approvals = provision_approvals(&helper->places, id, &e);
+        if (!approvals)
+                return helper_not_written(error, e);
+        r = check_beside(&helper->places, manifest, approvals, slot, error);
+        if (r < 0)
+                return r;
         /* What is only narrowed nobody reads again; and a removal that is owed stays so, where this fails. */
-        if (!approvals || !pending_known(helper, &e) ||
-            !provision_narrow(&helper->places, manifest, approvals, &e) || !helper_note_known(helper, id, &e))
+        if (!pending_known(helper, &e) || !provision_narrow(&helper->places, manifest, approvals, &e) ||
+            !helper_note_known(helper, id, &e))
                 return helper_not_written(error, e);
         if (!provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
                 return helper_half_written(helper, id, changed, error, e);

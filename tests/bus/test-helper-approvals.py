@@ -2,6 +2,7 @@
 """What is granted of what was approved, and for which manifest."""
 
 import fcntl
+import json
 import os
 import signal
 
@@ -12,7 +13,7 @@ from helper_bus import PERMISSIONS, HelperTest
 
 class Approval(HelperTest):
     def listed(self, identifier='example'):
-        digest, packaged, permissions = self.call('ListPermissions', '(s)', (identifier,))
+        digest, packaged, permissions, _ = self.call('ListPermissions', '(s)', (identifier,))
         return digest, packaged, {permission: approved for permission, approved, _ in permissions}
 
     def test_exactly_what_was_approved_is_granted(self):
@@ -102,19 +103,32 @@ class Approval(HelperTest):
                 listed = self.call('ListPermissions', '(s)', ('example',))[2]
                 for permission, approved, words in listed:
                     self.assertFalse(approved)
-                    self.assertTrue(words.endswith(f'; this was approved of a plugin.json without {told}'), words)
+                    self.assertTrue(words.endswith(f'; it was approved of a plugin.json without {told}'), words)
                 self.approve(PERMISSIONS, digest)
                 self.assertIn('/srv/data', self.drop_in())
                 self.assertEqual(self.listed()[2], dict.fromkeys(PERMISSIONS, True))
 
-    def test_a_contract_that_was_dropped_is_approved_anew(self):
-        digest = self.install(contracts=['IdleCheck', 'State'])
-        self.call('Provision', '(s)', ('example',))
+    def test_it_is_said_what_is_approved_with_it(self):
+        self.install(contracts=['IdleCheck', 'EventHandler'], events={'custom.*': {}, 'cloud.*': {'enabled': False}})
+        self.assertEqual(self.call('ListPermissions', '(s)', ('example',))[3],
+                         ['program:example', 'contract:IdleCheck', 'contract:EventHandler', 'event:custom.*'])
+
+    def test_approvals_that_cannot_be_read_are_given_anew(self):
+        digest = self.install()
+        approvals = self.root / 'etc/cloudsnooze/approvals/example.json'
+        approvals.write_text('{')
+        for _, approved, words in self.call('ListPermissions', '(s)', ('example',))[2]:
+            self.assertFalse(approved)
+            self.assertIn('what was approved cannot be read', words)
         self.approve(PERMISSIONS, digest)
-        self.install()
-        self.call('Provision', '(s)', ('example',))
         self.assertEqual(self.listed()[2], dict.fromkeys(PERMISSIONS, True))
-        self.install(contracts=['IdleCheck', 'State'])
+
+    def test_what_an_earlier_cloudsnooze_kept_is_good_for_what_was_looked_at(self):
+        digest = self.install()
+        approvals = self.root / 'etc/cloudsnooze/approvals/example.json'
+        approvals.write_text(json.dumps({'manifest_sha256': digest, 'permissions': PERMISSIONS}))
+        self.assertEqual(self.listed()[2], dict.fromkeys(PERMISSIONS, True))
+        self.install(description='Another one')
         self.assertEqual(self.listed()[2], dict.fromkeys(PERMISSIONS, False))
 
     def test_what_is_not_asked_for_any_more_is_not_approved_any_more(self):

@@ -139,12 +139,35 @@ class Daemon(unittest.TestCase):
         problems = self.client.listen(MANAGER, 'Problem', PATH)
         self.replace('example', events={'custom.*': {'priority': 5, 'enabled': True}, 'cloud.*': {'priority': 5, 'enabled': True}})
         self.assert_runs_on(version, pid, problems,
-                            'network:any, processes; what was approved before was of a plugin.json without event:cloud.*')
+                            r'network:any, processes \(it was approved of a plugin.json without event:cloud.\*\)')
         status, said = self.snooze('example')
         self.assertEqual(status, 0, said)
-        self.assertIn('this was approved of a plugin.json without event:cloud.*', ' '.join(said.split()))
+        self.assertIn('it was approved of a plugin.json without event:cloud.*', ' '.join(said.split()))
+        self.assertIn('told of custom.*, cloud.*;', said)
         self.assertEqual(self.snooze('example', '--all')[0], 0)
         wait_for(lambda: self.client.get('Version', PLUGIN, self.path) == '1.9.0', 'the new version')
+
+    def test_what_runs_on_has_what_it_was_granted_on_the_bus(self):
+        """Its policy and the list of its units are those of both slots."""
+        wanted = ['bus:org.freedesktop.login1', 'unit:httpd.service']
+        self.replace('example', version='1.3.0', permissions=wanted)
+        self.client.call('DiscoverPlugins')
+        wait_for(lambda: self.client.get('Version', PLUGIN, self.path) == '1.3.0', 'the new manifest')
+        self.approve(*wanted)
+        self.plugin('Enable')
+        self.plugin('Load')
+        files = [self.house.directory / 'root/etc' / path for path in (
+            'dbus-1/system.d/io.cloudsnooze.Plugin1.example.conf', 'cloudsnooze/approvals/example.units',
+            'systemd/system/snooze-plugin@example.service.d/10-permissions.conf')]
+        before, pid = [path.read_text() for path in files], self.client.get('Pid', PLUGIN, self.path)
+        for changed, missing in (({'permissions': [*wanted, 'processes']}, 'processes'),
+                                 ({'permissions': ['processes']}, 'processes'),
+                                 ({'permissions': wanted, 'events': {'cloud.*': {}}}, 'bus:org.freedesktop.login1')):
+            with self.subTest(changed):
+                problems = self.client.listen(MANAGER, 'Problem', PATH)
+                self.replace('example', **changed)
+                self.assert_runs_on('1.3.0', pid, problems, missing)
+                self.assertEqual([path.read_text() for path in files], before)
 
     def test_one_that_owns_no_slot_runs_on_while_more_is_not_approved(self):
         """Two of it cannot run at once: it would have to be ended before the other is started. However the daemon comes to see it."""

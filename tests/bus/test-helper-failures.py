@@ -132,7 +132,7 @@ class Illegible(OwedTest):
         noted = self.note.read_bytes()
         # Nobody asks for it any more, and who makes the plugin known would take it away.
         approvals = self.root / 'etc/cloudsnooze/approvals/example.json'
-        approvals.write_text(json.dumps({'manifest_sha256': '0' * 64, 'permissions': ['group:adm'], 'terms': []}))
+        approvals.write_text(json.dumps({'manifest_sha256': '0' * 64, 'permissions': ['group:adm']}))
         approved = approvals.read_text()
         self.start_again()
         wait_for_file(lambda: 'had under way is not known' in self.helper.output(), 'it to be told')
@@ -541,7 +541,7 @@ class Unwritten(OwedTest):
         wait_for(lambda: RELOAD in self.systemd.asked and not self.unread(), 'the next try')
         self.install(permissions=long)
         (self.root / 'etc/cloudsnooze/approvals/example.json').write_text(
-            json.dumps({'manifest_sha256': '0' * 64, 'permissions': [*long, 'processes'], 'terms': []}))
+            json.dumps({'manifest_sha256': '0' * 64, 'permissions': [*long, 'processes']}))
         self.assertFails(FAILED, 'Provision', '(s)', ('example',), part='example.json')
         self.assertEqual((self.noted(), self.unread()), (['example'], []))
 

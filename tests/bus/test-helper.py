@@ -449,7 +449,7 @@ class Captured(HelperTest):
     def test_approvals_of_its_own(self):
         digest = self.install()
         approvals = self.root / 'etc/cloudsnooze/approvals/example.json'
-        approvals.write_text(json.dumps({'manifest_sha256': digest, 'permissions': PERMISSIONS, 'terms': []}))
+        approvals.write_text(json.dumps({'manifest_sha256': digest, 'permissions': PERMISSIONS}))
         os.chown(approvals, DAEMON_UID, 0)
         self.assertFails(ERROR + 'Store', 'Provision', '(s)', ('example',), self.daemon, part='belongs to another user')
 

@@ -243,8 +243,11 @@ class Pins(Installation):
         return (self.root / SERVICES / f'io.cloudsnooze.Plugin1.counting{suffix}.service').read_text()
 
     def approve(self, version):
-        digest, asked = self.helper('ListVersionPermissions', '(ss)', ('counting', version))
-        self.helper('ApprovePermissions', '(sass)', ('counting', [permission for permission, _, _ in asked], digest))
+        self.choose(version, lambda permission: True)
+
+    def choose(self, version, chosen):
+        digest, asked, _ = self.helper('ListVersionPermissions', '(ss)', ('counting', version))
+        self.helper('ApprovePermissions', '(sass)', ('counting', [permission for permission, _, _ in asked if chosen(permission)], digest))
 
     def approved(self, version):
         return [permission for permission, approved, _ in self.helper('ListVersionPermissions', '(ss)', ('counting', version))[1] if approved]
@@ -271,11 +274,11 @@ class Pins(Installation):
         self.approve('1.0.0')
         self.helper('ProvisionVersion', '(sss)', ('counting', '1.0.0', 'a'))
         self.helper('SetLimits', '(sa{sv})', ('counting', {'tasks': GLib.Variant('t', 8)}))
-        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
+        self.refused_beside('2.0.0')
         self.assertIn('/srv/one', self.drop_in())
-        self.assertNotIn('/srv', self.drop_in('-b'))
         self.assertNotIn('org.example.Two', self.policy())
         self.approve('2.0.0')
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
         self.assertEqual(self.approved('1.0.0'), ['read:/srv/one', 'bus:org.example.One'])
         self.assertIn('/srv/two', self.drop_in('-b'))
         self.assertNotIn('/srv/one', self.drop_in('-b'))
@@ -291,6 +294,14 @@ class Pins(Installation):
         self.assertNotIn('org.example.One', self.policy())
         self.assertNotIn('/srv/one', self.drop_in())
 
+    def refused_beside(self, version):
+        """It would be the same user, with what the bus lets the other one do."""
+        written = lambda: {path: path.read_text() for path in (self.root / 'etc').rglob('*') if path.is_file() and 'counting' in str(path)}
+        before = written()
+        self.assertFails(ERROR + 'NotApproved', 'is not put beside version', self.helper, 'ProvisionVersion', '(sss)',
+                         ('counting', version, 'b'))
+        self.assertEqual(written(), before)
+
     def three_versions(self, remove=None):
         """The first alone asks for what the third asks for again, and the second serves when that one comes."""
         self.install(self.source('1.0.0', permissions=['read:/srv/one', 'read:/srv/two']))
@@ -304,10 +315,12 @@ class Pins(Installation):
         self.install(self.source('3.0.0', permissions=['read:/srv/one', 'read:/srv/two']))
         approved = self.approved('3.0.0')
         self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'a'))
-        self.helper('ProvisionVersion', '(sss)', ('counting', '3.0.0', 'b'))
+        if 'read:/srv/one' not in approved:
+            self.refused_beside('3.0.0')
+        else:
+            self.helper('ProvisionVersion', '(sss)', ('counting', '3.0.0', 'b'))
+            self.assertIn('/srv/one', self.drop_in('-b'))
         self.assertEqual(self.approved('3.0.0'), approved)
-        for permission in ('read:/srv/one', 'read:/srv/two'):
-            self.assertEqual(permission.removeprefix('read:') in self.drop_in('-b'), permission in approved)
         return approved
 
     def test_what_an_earlier_version_that_is_there_asks_for_stays_approved(self):
@@ -318,6 +331,7 @@ class Pins(Installation):
         approved = self.three_versions(lambda: self.helper('RemoveVersions', '(ss)', ('counting', '1.0.0')))
         self.assertEqual(approved, ['read:/srv/two'])
         self.approve('3.0.0')
+        self.helper('ProvisionVersion', '(sss)', ('counting', '3.0.0', 'b'))
         self.assertIn('/srv/one', self.drop_in('-b'))
 
     def test_nor_is_it_where_the_earlier_version_was_removed_by_hand(self):
@@ -331,14 +345,49 @@ class Pins(Installation):
         source = self.source('2.0.0', permissions=['read:/srv/one'], exec='another')
         (source / 'counting').rename(source / 'another')
         self.install(source)
-        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
+        self.refused_beside('2.0.0')
         self.assertEqual((self.approved('1.0.0'), self.approved('2.0.0')), (['read:/srv/one'], []))
-        self.assertNotIn('/srv/one', self.drop_in('-b'))
         self.approve('2.0.0')
-        self.helper('ProvisionVersion', '(sss)', ('counting', '1.0.0', 'a'))
+        self.helper('ProvisionVersion', '(sss)', ('counting', '2.0.0', 'b'))
         for version, slot in ('1.0.0', ''), ('2.0.0', '-b'):
             self.assertEqual(self.approved(version), ['read:/srv/one'])
             self.assertIn('/srv/one', self.drop_in(slot))
+
+    def third_version(self, asks, decide):
+        """Of another program, or one that is more, than the first, as the second is; what it is granted in its slot."""
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        self.approve('1.0.0')
+        self.helper('Provision', '(s)', ('counting',))
+        for version, permissions in ('2.0.0', decide.keys()), ('3.0.0', ['read:/srv/one', 'read:/srv/two']):
+            source = self.source(version, permissions=list(permissions), **asks)
+            if 'exec' in asks:
+                (source / 'counting').rename(source / asks['exec'])
+            self.install(source)
+            if version == '2.0.0':
+                self.choose(version, lambda permission: decide[permission])
+        self.assertEqual(self.approved('1.0.0'), ['read:/srv/one'])
+        self.refused_beside('3.0.0')
+        self.helper('SwitchVersion', '(ss)', ('counting', '3.0.0'))
+        self.helper('Provision', '(s)', ('counting',))
+        for permission in 'read:/srv/one', 'read:/srv/two':
+            self.assertEqual(permission.removeprefix('read:') in self.drop_in('-b'), permission in self.approved('3.0.0'))
+        return self.approved('3.0.0')
+
+    def test_two_approvals_do_not_add_up_to_a_third(self):
+        for asks in {'exec': 'another'}, {'contracts': [*MANIFEST['contracts'], 'CloudProvider']}:
+            with self.subTest(asks):
+                self.assertEqual(self.third_version(asks, {'read:/srv/two': True}), ['read:/srv/two'])
+                self.helper('RemoveVersions', '(ss)', ('counting', ''))
+
+    def test_a_refusal_does_not_make_a_program_known(self):
+        self.assertEqual(self.third_version({'exec': 'another'}, {'read:/srv/two': False}), [])
+
+    def test_what_was_approved_of_one_that_was_removed_by_hand_is_not_of_the_next_of_its_name(self):
+        self.install(self.source('1.0.0', permissions=['read:/srv/one']))
+        self.approve('1.0.0')
+        shutil.rmtree(self.installed / 'counting')
+        self.install(self.source('9.0.0', permissions=['read:/srv/one']))
+        self.assertEqual(self.approved('9.0.0'), [])
 
     def test_what_is_approved_stays_while_a_configuration_is_wrong(self):
         """Which the daemon, who goes on with the last good one, need not have said to anybody yet."""

@@ -475,8 +475,9 @@ class Addresses(BusTest):
                 ('named', ['network:db.example.org'], 1, True), ('local', ['processes'], 1, True), ('waiting', ['network:10.0.0.1'], 0, True),
                 ('disabled', ['network:10.0.0.1'], 1, False)):
             self.house.install_fake(identifier, 'fine', enabled=enabled, contracts=['RequestHandler'], permissions=asked)
-            (approvals / f'{identifier}.json').write_text(json.dumps({'manifest_sha256': '0' * 64, 'permissions': asked[:approved],
-                                                                      'terms': [f'program:{identifier}', 'contract:RequestHandler']}))
+            (approvals / f'{identifier}.json').write_text(json.dumps({'approved': [{
+                'manifest_sha256': '0' * 64, 'permissions': asked[:approved],
+                'terms': [f'program:{identifier}', 'contract:RequestHandler']}]}))
         self.house.start_daemon()
 
     def findings(self):

@@ -20,7 +20,7 @@ class Forgotten(Running):
     ASKS = {'config_schema': {'token': {'type': 'string', 'description': 'A secret', 'default': '', 'secret': True}}}
 
     def approve_all(self):
-        digest, _, asked = self.helper('ListPermissions', '(s)', ('counting',))
+        digest, _, asked, _ = self.helper('ListPermissions', '(s)', ('counting',))
         self.helper('ApprovePermissions', '(sass)', ('counting', [permission for permission, _, _ in asked], digest))
 
     def marks(self):
@@ -132,12 +132,13 @@ class Forgotten(Running):
         self.of('Unload')
         marks = self.marks()
         approvals = self.root / 'etc/cloudsnooze/approvals/counting.json'
-        self.assertEqual(json.loads(approvals.read_text())['permissions'], ['processes'])
+        approved = lambda: [one['permissions'] for one in json.loads(approvals.read_text())['approved']]
+        self.assertEqual(approved(), [['processes']])
         (self.installed / 'counting/1.0.0/plugin.json').unlink()
         result = self.snooze('install', self.source('2.0.0', permissions=['processes'], **self.ASKS))
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(self.marks(), marks)
-        self.assertEqual(json.loads(approvals.read_text())['permissions'], ['processes'])
+        self.assertEqual(approved(), [['processes']])
         configuration = json.loads(self.client.call('GetConfiguration')[0])
         self.assertIn('counting', configuration['plugins']['plugin_configs'])
         self.assertIn('counting', configuration['sources'])

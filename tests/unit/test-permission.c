@@ -574,9 +574,7 @@ static void with_approvals(const char *content, void (*check)(Approvals *approva
 
 static void nothing_is_approved(Approvals *approvals, GError *error) {
         g_assert_no_error(error);
-        g_assert_cmpstr(approvals->digest, ==, "");
-        g_assert_cmpuint(g_strv_length(approvals->permissions), ==, 0);
-        g_assert_cmpuint(g_strv_length(approvals->terms), ==, 0);
+        g_assert_cmpuint(approvals->list->len, ==, 0);
 }
 
 static void cannot_be_trusted(Approvals *approvals, GError *error) {
@@ -589,7 +587,6 @@ static void two_are_approved(Approvals *approvals, GError *error) {
         g_auto(GStrv) granted = NULL, missing = NULL;
 
         g_assert_no_error(error);
-        g_assert_cmpstr(approvals->digest, ==, "abc");
         granted = approvals_granted(approvals, manifest);
         missing = approvals_missing(approvals, manifest);
         /* "group:tty" is approved and no longer asked for: not granted. */
@@ -600,59 +597,160 @@ static void two_are_approved(Approvals *approvals, GError *error) {
         g_assert_cmpstr(missing[1], ==, "network:any");
 }
 
-static void assert_beyond(const Approvals *approvals, const Manifest *manifest, const char *expected) {
-        g_auto(GStrv) granted = approvals_granted(approvals, manifest);
-        g_autofree char *beyond = approvals_new_terms(approvals, manifest);
+static void set_list(char ***list, const char *text) {
+        g_strfreev(*list);
+        *list = g_strsplit(text, ",", -1);
+}
 
-        g_assert_cmpstr(beyond, ==, expected);
-        g_assert_cmpuint(g_strv_length(granted), ==, expected ? 0 : 1);
+static void set_text(char **text, const char *value) {
+        g_free(*text);
+        *text = g_strdup(value);
+}
+
+static void assert_obstacle(const Approvals *approvals, const Manifest *manifest, const char *expected) {
+        g_autofree char *obstacle = approvals_obstacle(approvals, manifest, "processes");
+
+        g_assert_cmpstr(obstacle, ==, expected);
         g_assert_cmpint(approvals_include(approvals, manifest, "processes"), ==, !expected);
-        g_assert_true(approvals_named(approvals, "processes"));
 }
 
 /* What a later version may say without asking again, and what it may not. */
 static void terms_are_kept(Approvals *approvals, GError *error) {
         g_autoptr(Manifest) manifest = example("/x/2.0.0/plugin.json", "/x/2.0.0/example");
         ManifestEvent event = { .type = (char *) "custom.build" };
+        g_autofree char *never = NULL;
 
         g_assert_no_error(error);
+        set_text(&manifest->digest, "def");
         manifest->version = g_strdup("2.0.0");
         manifest->description = g_strdup("another one");
-        assert_beyond(approvals, manifest, NULL);
-        g_strfreev(manifest->contracts);
-        manifest->contracts = g_new0(char *, 1);
-        assert_beyond(approvals, manifest, NULL);
+        assert_obstacle(approvals, manifest, NULL);
+        set_list(&manifest->contracts, "");
+        assert_obstacle(approvals, manifest, NULL);
 
-        g_free(manifest->exec_written);
-        manifest->exec_written = g_strdup("other");
-        assert_beyond(approvals, manifest, "program:other");
-        g_strfreev(manifest->contracts);
-        manifest->contracts = g_strsplit("IdleCheck,CloudProvider", ",", -1);
+        /* It is not handed that. */
         g_ptr_array_add(manifest->events, &event);
-        assert_beyond(approvals, manifest, "program:other, contract:CloudProvider, event:custom.build");
-        /* Of one that asks for nothing that was approved nothing is asked again. */
-        g_strfreev(manifest->permissions);
-        manifest->permissions = g_strsplit("network:any", ",", -1);
-        g_assert_null(approvals_new_terms(approvals, manifest));
+        assert_obstacle(approvals, manifest, NULL);
+        event.enabled = TRUE;
+        assert_obstacle(approvals, manifest, "it was approved of a plugin.json without event:custom.build");
+        event.type = (char *) "cloud.spot.rebalance";
+        assert_obstacle(approvals, manifest, NULL);
+        event.type = (char *) "clouds.spot";
+        assert_obstacle(approvals, manifest, "it was approved of a plugin.json without event:clouds.spot");
+
+        set_text(&manifest->exec_written, "other");
+        set_list(&manifest->contracts, "IdleCheck,CloudProvider");
+        assert_obstacle(approvals, manifest,
+                        "it was approved of a plugin.json without program:other, contract:CloudProvider, "
+                        "event:clouds.spot");
+        never = approvals_obstacle(approvals, manifest, "network:any");
+        g_assert_null(never);
         g_ptr_array_set_size(manifest->events, 0);
 }
 
+static void assert_granted(const Approvals *approvals, const Manifest *manifest, const char *expected) {
+        g_auto(GStrv) granted = approvals_granted(approvals, manifest);
+        g_autofree char *list = g_strjoinv(" ", granted);
+
+        g_assert_cmpstr(list, ==, expected);
+}
+
+static void approve(Approvals *approvals, const Manifest *manifest, const char *permissions) {
+        g_auto(GStrv) list = g_strsplit(permissions, " ", -1);
+
+        approvals_approve(approvals, manifest,
+                          *permissions ? (const char *const *) list : (const char *const[]){ NULL });
+}
+
+/* What two approvals grant to two programs neither grants to the other. */
+static void test_approvals_of_several(void) {
+        g_autoptr(Manifest) first = example("/x/1.0.0/plugin.json", "/x/first"),
+                            second = example("/x/2.0.0/plugin.json", "/x/second"),
+                            third = example("/x/3.0.0/plugin.json", "/x/second");
+        g_autoptr(Approvals) approvals = approvals_new();
+
+        set_text(&first->digest, "1");
+        set_text(&second->digest, "2");
+        set_text(&third->digest, "3");
+        set_list(&first->permissions, "processes");
+        set_list(&second->permissions, "network:any");
+        set_list(&third->permissions, "processes,network:any");
+        approve(approvals, first, "processes");
+        assert_granted(approvals, third, "");
+        approve(approvals, second, "network:any");
+        assert_granted(approvals, first, "processes");
+        assert_granted(approvals, third, "network:any");
+        /* Nor does a refusal make a program known. */
+        approve(approvals, second, "");
+        assert_granted(approvals, third, "");
+        /* What is taken back is taken back of all. */
+        approve(approvals, third, "network:any");
+        assert_granted(approvals, first, "");
+        assert_granted(approvals, second, "network:any");
+}
+
+/* However often, it grows by what it grants alone. */
+static void test_approvals_are_few(void) {
+        g_autoptr(Manifest) manifest = example("/x/plugin.json", "/x/example");
+        g_autoptr(Approvals) approvals = approvals_new();
+
+        for (unsigned i = 0; i < 200; i++) {
+                g_autofree char *digest = g_strdup_printf("%u", i), *program = g_strdup_printf("example-%u", i);
+
+                set_text(&manifest->digest, digest);
+                approve(approvals, manifest, "processes");
+                approve(approvals, manifest, "processes network:any");
+                g_assert_cmpuint(approvals->list->len, ==, MIN(i + 1, 64));
+                assert_granted(approvals, manifest, "processes network:any");
+                set_text(&manifest->exec_written, program);
+        }
+}
+
+/* Kept before there were terms: good for the very plugin.json that was looked at. */
+static void one_of_before(Approvals *approvals, GError *error) {
+        g_autoptr(Manifest) manifest = example("/x/plugin.json", "/x/example");
+
+        g_assert_no_error(error);
+        set_text(&manifest->digest, "abc");
+        assert_granted(approvals, manifest, "processes");
+        set_text(&manifest->digest, "def");
+        assert_obstacle(approvals, manifest, "it was approved of another plugin.json");
+}
+
 static void test_approvals(void) {
-        const char *const both[] = { "group:tty", "processes", NULL };
-        const char *const terms[] = { "program:example", "contract:IdleCheck", "contract:State", NULL };
-        g_autofree char *text = approvals_text("abc", both, terms);
+        g_autoptr(Manifest) looked_at = example("/x/plugin.json", "/x/example");
+        ManifestEvent event = { .type = (char *) "cloud.spot.*", .enabled = TRUE };
+        g_autoptr(Approvals) approvals = approvals_new();
+        g_autofree char *text = NULL, *cut = NULL;
+
+        set_text(&looked_at->digest, "abc");
+        set_list(&looked_at->permissions, "group:tty,processes");
+        set_list(&looked_at->contracts, "IdleCheck,State");
+        g_ptr_array_add(looked_at->events, &event);
+        approve(approvals, looked_at, "group:tty processes");
+        g_ptr_array_set_size(looked_at->events, 0);
+        text = approvals_text(approvals);
 
         with_approvals(NULL, nothing_is_approved);
+        with_approvals("{\"approved\": []}", nothing_is_approved);
         with_approvals(text, two_are_approved);
         with_approvals(text, terms_are_kept);
+        with_approvals("{\"manifest_sha256\": \"abc\", \"permissions\": [\"processes\"]}", one_of_before);
+        with_approvals(
+                "{\"approved\": [{\"manifest_sha256\": \"abc\", \"permissions\": [\"processes\"], \"terms\": []}]}",
+                one_of_before);
         with_approvals("{}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [\"fly\"], \"terms\": []}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [1], \"terms\": []}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": []}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [], \"terms\": [\"fly\"]}", cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [], \"terms\": [], \"more\": 1}",
+        with_approvals("[]", cannot_be_trusted);
+        with_approvals("{\"approved\": [], \"more\": 1}", cannot_be_trusted);
+        with_approvals("{\"approved\": [1]}", cannot_be_trusted);
+        with_approvals("{\"approved\": [{\"manifest_sha256\": \"a\", \"permissions\": []}]}", cannot_be_trusted);
+        with_approvals("{\"approved\": [{\"manifest_sha256\": \"a\", \"permissions\": [], \"terms\": [\"fly\"]}]}",
                        cannot_be_trusted);
-        with_approvals("{\"manifest_sha256\": \"a\", \"permi", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [\"fly\"]}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [1]}", cannot_be_trusted);
+        with_approvals("{\"manifest_sha256\": \"a\", \"permissions\": [], \"more\": 1}", cannot_be_trusted);
+        cut = g_strndup(text, strlen(text) / 2);
+        with_approvals(cut, cannot_be_trusted);
 }
 
 static void test_reserved_ids(void) {
@@ -686,6 +784,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/permission/shipped-dropins", test_shipped_dropins);
         g_test_add_func("/permission/shipped-policies", test_shipped_policies);
         g_test_add_func("/permission/approvals", test_approvals);
+        g_test_add_func("/permission/approvals/of-several", test_approvals_of_several);
+        g_test_add_func("/permission/approvals/are-few", test_approvals_are_few);
         g_test_add_func("/permission/reserved-ids", test_reserved_ids);
         return g_test_run();
 }

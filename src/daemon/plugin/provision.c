@@ -139,7 +139,7 @@ char *plugin_approved_addresses(const Plugin *plugin) {
 static char *not_approved(const Plugin *plugin, const char *version, const Manifest *manifest) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Approvals) approvals = load_approvals(plugin, &error);
-        g_autofree char *list = NULL, *beyond = NULL;
+        g_autofree char *list = NULL, *obstacle = NULL;
         g_auto(GStrv) missing = NULL;
 
         if (!approvals)
@@ -148,11 +148,12 @@ static char *not_approved(const Plugin *plugin, const char *version, const Manif
         if (!missing[0])
                 return NULL;
         list = g_strjoinv(", ", missing);
-        beyond = approvals_new_terms(approvals, manifest);
-        return g_strdup_printf("asks for what nobody has approved: %s%s%s; sudo " SNOOZE_COMMAND
+        for (char **permission = missing; !obstacle && *permission; permission++)
+                obstacle = approvals_obstacle(approvals, manifest, *permission);
+        return g_strdup_printf("asks for what nobody has approved: %s%s%s%s; sudo " SNOOZE_COMMAND
                                " plugin permissions %s%s%s",
-                               list, beyond ? "; what was approved before was of a plugin.json without " : "",
-                               beyond ?: "", plugin->id, version ? " --version " : "", version ?: "");
+                               list, obstacle ? " (" : "", obstacle ?: "", obstacle ? ")" : "", plugin->id,
+                               version ? " --version " : "", version ?: "");
 }
 
 static gboolean in_slots(unsigned slot, unsigned i) {
@@ -204,6 +205,16 @@ gboolean provision_needed(Plugin *plugin, const Manifest *manifest, unsigned slo
         return missing != NULL;
 }
 
+char *provision_refusal(const Plugin *plugin, const Manifest *manifest) {
+        gboolean other = plugin->manifest && !g_str_equal(plugin->manifest->version, manifest->version);
+
+        if (manifest_packaged(manifest) || plugin_is_native(plugin) ||
+            (!starter_systemd(plugin->plugins->starter) && !plugin->provisioned[PLUGIN_SLOT_A] &&
+             !plugin->provisioned[PLUGIN_SLOT_B]))
+                return NULL;
+        return not_approved(plugin, manifest->versioned && other ? manifest->version : NULL, manifest);
+}
+
 /* done may free the plugin's process, and with it what is told here: nothing is touched after it. */
 static void end(Provisioning *provisioning, const char *error, const char *message) {
         ProvisionDone done = provisioning->done;
@@ -252,7 +263,7 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
                 end(provisioning, NULL, NULL);
                 return 0;
         }
-        if (error) {
+        if (error && !sd_bus_error_has_name(error, ERROR_NOT_APPROVED)) {
                 message = g_strdup_printf("%s: %s",
                                           provisioning->packaged
                                                   ? "came with a package, and what another one of its name had could "
@@ -266,13 +277,16 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
                 end(provisioning, NULL, NULL);
                 return 0;
         }
-        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
+        for (unsigned i = 0; !error && i < PLUGIN_SLOT_COUNT; i++)
                 if (in_slots(provisioning->version ? provisioning->which : PLUGIN_SLOT_COUNT, i)) {
                         g_free(plugin->provisioned[i]);
                         plugin->provisioned[i] = g_strdup(provisioning->manifest->digest);
                 }
         message =
                 not_approved(plugin, is_current(provisioning) ? NULL : provisioning->version, provisioning->manifest);
+        /* Somebody approves just now. */
+        if (error && !message)
+                message = g_strdup(error->message);
         end(provisioning, message ? ERROR_NOT_APPROVED : NULL, message);
         return 0;
 }

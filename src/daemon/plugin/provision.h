@@ -27,6 +27,9 @@ gboolean plugin_official(const Manifest *manifest);
 gboolean plugin_lacks_user(const Plugin *plugin);
 /* slot: a PluginSlot, in which it is to be started; PLUGIN_SLOT_COUNT: in either. FALSE: it may be started at once. */
 gboolean provision_needed(Plugin *plugin, const Manifest *manifest, unsigned slot);
+/* Why it may not take the place of the version that runs: not all that it asks for is approved. Making it known would
+ * take away what the one that runs was granted. NULL: it may, or nothing has to be approved here. Caller frees. */
+char *provision_refusal(const Plugin *plugin, const Manifest *manifest);
 /* done is called once, never from within this function, unless it is cancelled or everything freed before. NULL:
  * nothing could be sent. */
 Provisioning *provision_begin(Plugin *plugin, Manifest *manifest, unsigned slot, ProvisionDone done, void *userdata);

@@ -527,8 +527,13 @@ static int ask_own_slot(PluginSwap *swap) {
 }
 
 static void start_next(PluginSwap *swap) {
+        g_autofree char *refusal = provision_refusal(swap->plugin, swap->other);
         Plugin *plugin = swap->plugin;
 
+        if (refusal) {
+                give_up(swap, "%s", refusal);
+                return;
+        }
         plugin->next = process_new(plugin, swap->slot, swap->other, &replacing);
         plugin->next->by_slot = TRUE;
         enter(swap, STEP_START, process_timeout(plugin->next, TIMEOUT_START));
