@@ -90,8 +90,10 @@ class Reading(SharedBusTest):
         self.assertLessEqual(set(metrics), known)
 
     def test_explain(self):
+        before = self.client.get('State')
         state, reason, votes = self.client.call('Explain')
-        self.assertEqual(state, self.client.get('State'))
+        # Where nothing is measured in between.
+        self.assertIn(state, (before, self.client.get('State')))
         self.assertNotEqual(reason, '')
         sources = [source for source, *_ in votes]
         for name in ('cpu', 'memory', 'network', 'disk', 'input', 'example'):
@@ -215,11 +217,16 @@ BAD_ARGUMENTS = [
 class BadArguments(SharedBusTest):
     def setUp(self):
         super().setUp()
-        self.before = self.client.call('ListHolds'), self.client.call('ListEvents', '(u)', (10,)), self.client.get('State')
+        self.before = self.now()
+
+    def now(self):
+        state = self.client.get('State')
+        # The machine on which tests run may be busy at one moment and idle at the next.
+        return (self.client.call('ListHolds'), self.client.call('ListEvents', '(u)', (10,)),
+                'on' if state in ('active', 'idle') else state)
 
     def tearDown(self):
-        after = self.client.call('ListHolds'), self.client.call('ListEvents', '(u)', (10,)), self.client.get('State')
-        self.assertEqual(after, self.before)
+        self.assertEqual(self.now(), self.before)
         self.assertEqual(self.house.questions(), [])
 
     def test_wrong_types(self):
@@ -438,7 +445,7 @@ class Unreadable(BusTest):
         self.house.configure({'sample_interval_seconds': 0.2})
         self.house.start_daemon('--proc-root', self.root)
         # With the first check, and what comes of it.
-        wait_for_file(lambda: '"network"' in self.saved().read_text(), 'what the daemon keeps')
+        wait_for_file(lambda: self.saved().exists() and '"network"' in self.saved().read_text(), 'what the daemon keeps')
 
     def saved(self):
         return self.house.directory / 'run/decision.json'
@@ -656,14 +663,15 @@ class Events(BusTest):
 
 class Rate(BusTest):
     def test_a_caller_in_a_loop_is_told_off_alone(self):
-        refused = 0
-        for _ in range(600):
-            try:
-                self.client.call('ListHolds')
-            except GLib.Error as error:
-                self.assertEqual(error_name(error), ERROR + 'LimitsExceeded')
-                refused += 1
-        self.assertGreater(refused, 0)
+        refused = []
+        for _ in range(20):
+            # So many at a time that he asks faster than the bucket fills, however slow this machine is.
+            answers = [self.client.send('ListHolds') for _ in range(100)]
+            wait_for(lambda answers=answers: all(answers), 'the answers')
+            refused = [error_name(error) for (_, error), in answers if error]
+            if refused:
+                break
+        self.assertEqual(set(refused), {ERROR + 'LimitsExceeded'})
         self.house.client().call('ListHolds')
 
     def test_pending_calls_of_one_caller_are_bounded(self):
