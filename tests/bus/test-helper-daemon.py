@@ -246,7 +246,7 @@ class Daemon(unittest.TestCase):
         self.plugin('Load')
         # What runs must not keep what was taken back; and what was given again lets it run again.
         self.assertEqual(self.snooze('example', '--revoke', 'network:any')[0], 1)
-        self.assertEqual(self.client.get('State', PLUGIN, self.path), 'failed')
+        wait_for(lambda: self.client.get('State', PLUGIN, self.path) == 'failed', 'its end')
         self.assertEqual(self.snooze('example', '--all')[0], 0)
         self.assertEqual(self.client.get('State', PLUGIN, self.path), 'running')
         self.assertEqual(self.snooze('example', '--all', '--none')[0], 2)

@@ -12,7 +12,7 @@ import tarfile
 import tap
 from counting import COUNTING
 from gi.repository import Gio, GLib
-from harness import ACCESS_DENIED, ACTION, ERROR, PATH, PLUGIN, wait_for
+from harness import ACCESS_DENIED, ACTION, ERROR, PATH, PLUGIN, wait_for, wait_for_file
 from installation import DAEMON_UID, HELPER, HELPER_PATH, MANIFEST, NOBODY, SERVICES, SNOOZE, Installation, Running
 from systemd_stub import NOT_COUNTED, Counting
 
@@ -621,6 +621,7 @@ class Swap(Running):
             self.house.kill_daemon()
             self.start_daemon()
             wait_for(lambda: self.load_succeeds(), 'it to run')
+            wait_for_file(lambda: self.ask('look')['version'] == self.current(), 'the link')
             answer = self.ask('look')
             self.assertEqual((answer['count'], answer['version']), (told, self.current()))
 
