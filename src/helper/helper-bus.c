@@ -81,7 +81,7 @@ int helper_check_service(Helper *helper, sd_bus_message *call, sd_bus_error *err
 int helper_finish(Helper *helper, sd_bus_message *call, const char *id, unsigned changed, gboolean removed) {
         /* It was noted before it was known whether there would be anything. */
         if (!changed && !removed)
-                pending_settle(&helper->places, helper->reloader);
+                pending_settle(helper);
         return reloader_request(helper->reloader, call, id, changed, removed);
 }
 
@@ -140,10 +140,11 @@ static int method_provision(sd_bus_message *call, void *userdata, sd_bus_error *
                 return provision_left(&helper->places, id) ? clear_leftovers(helper, call, id, error)
                                                            : sd_bus_reply_method_return(call, NULL);
         approvals = provision_approvals(&helper->places, id, &e);
-        /* What is only narrowed nobody reads again; and a removal that is owed stays so, where this fails. */
-        if (!approvals || !pending_known(helper, &e) ||
-            !provision_narrow(&helper->places, manifest, approvals, &e) || !helper_note_known(helper, id, &e))
+        if (!approvals || !pending_note(helper, id, PENDING_READ, &e))
                 return helper_not_written(error, e);
+        /* A removal that is owed stays so, where this fails. */
+        if (!provision_narrow(&helper->places, manifest, approvals, &e) || !helper_note_known(helper, id, &e))
+                return helper_half_written(helper, id, changed, error, e);
         if (!provision_apply(&helper->places, manifest, approvals, SLOTS_BOTH, &changed, &e))
                 return helper_half_written(helper, id, changed, error, e);
         if (changed)

@@ -29,6 +29,7 @@ typedef struct Helper {
         Reloader *reloader;
         sd_event_source *idle, *left;
         gboolean leaving;
+        GHashTable *stale; /* ids of those that an earlier helper left and that could not be brought up to date yet */
         char *unknown; /* why it is not known what an earlier helper had under way; NULL: that is under way here */
 } Helper;
 
@@ -99,10 +100,11 @@ gboolean pending_known(const Helper *helper, GError **error);
 gboolean pending_note(const Helper *helper, const char *id, PendingKind kind, GError **error);
 /* That it is to be forgotten is noted, and may not be done. */
 gboolean pending_removes(const Places *places, const char *id);
-/* What is not in force now is noted, and nothing else. */
-void pending_settle(const Places *places, const Reloader *reloader);
-/* Has done what an earlier helper left. 0, 1 or a negative errno. Where that cannot be read it is to be called again
- * before anything is changed. */
+/* What is not in force now is noted, and nothing else. What an earlier helper left and could not be brought up to date
+ * is tried again before. */
+void pending_settle(Helper *helper);
+/* Has done what an earlier helper left: what that wrote of is granted what is approved now. 0, 1 or a negative errno.
+ * Where it cannot be read what that is, this is to be called again before anything is changed. */
 int pending_resume(Helper *helper);
 
 /* provision.c: each sets *changed to what has to be read again (ReloadWhat). */

@@ -107,7 +107,7 @@ static void on_reloaded(void *userdata) {
         Helper *helper = userdata;
 
         /* What is owed when it ends is tried again by the next helper. */
-        pending_settle(&helper->places, helper->reloader);
+        pending_settle(helper);
 }
 
 static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -159,6 +159,7 @@ static void helper_clear(Helper *helper) {
         sd_bus_flush_close_unref(helper->bus);
         sd_event_unref(helper->event);
         g_free(helper->places.root);
+        g_clear_pointer(&helper->stale, g_hash_table_unref);
         g_free(helper->unknown);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Helper, helper_clear)
@@ -166,6 +167,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Helper, helper_clear)
 static int prepare(Helper *helper) {
         int r;
 
+        helper->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         r = sd_event_default(&helper->event);
         if (r >= 0)
                 r = sd_event_add_signal(helper->event, NULL, SIGTERM, on_terminate, helper);

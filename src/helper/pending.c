@@ -2,7 +2,8 @@
 
 /* A note of the plugins of which something was written that systemd and the bus may not have read yet, and of those
  * that are to be forgotten. Killed amid that, or where it failed, the next helper does what is missing as soon as it
- * starts; a reboot in between loses nothing either. */
+ * starts; a reboot in between loses nothing either. What is approved is written before what grants it, and the note
+ * before both. */
 
 #include <errno.h>
 #include <string.h>
@@ -110,11 +111,54 @@ gboolean pending_removes(const Places *places, const char *id) {
         return read_note(places, &note, NULL) && g_hash_table_contains(note.removed, id);
 }
 
-void pending_settle(const Places *places, const Reloader *reloader) {
-        g_auto(Note) note = { .unread = reloader_unread(reloader), .removed = reloader_unremoved(reloader) };
-        g_autoptr(GError) error = NULL;
+/* What is approved may have been written, and what grants it not. One that is not known to the system does not start
+ * before it is, which has all of it written; beside one that a package has brought meanwhile nothing is to be left. */
+static gboolean bring_up_to_date(const Places *places, const char *id, unsigned *changed, GError **error) {
+        gboolean packaged = plugin_packaged(places, id);
+        g_autoptr(Approvals) approvals = NULL;
+        g_autoptr(Manifest) manifest = NULL;
 
-        if (!write_note(places, &note, &error))
+        if (packaged)
+                return provision_clear(places, id, changed, error);
+        if (!provision_present(places, id))
+                return TRUE;
+        manifest = plugin_find(places, id, &packaged, error);
+        approvals = manifest ? provision_approvals(places, id, error) : NULL;
+        return approvals && provision_refresh(places, manifest, approvals, changed, error);
+}
+
+/* One whose removal is owed is not to be written anew. */
+static void retry_stale(Helper *helper) {
+        g_autoptr(GHashTable) removed = reloader_unremoved(helper->reloader);
+        GHashTableIter iter;
+        void *id;
+
+        g_hash_table_iter_init(&iter, helper->stale);
+        while (g_hash_table_iter_next(&iter, &id, NULL)) {
+                unsigned changed = 0;
+                gboolean done = !g_hash_table_contains(removed, id) &&
+                                bring_up_to_date(&helper->places, id, &changed, NULL);
+                int r = changed ? reloader_request(helper->reloader, NULL, id, changed, FALSE) : 0;
+
+                if (r < 0)
+                        log_error("What was written cannot be read again: %s", g_strerror(-r));
+                if (done)
+                        g_hash_table_iter_remove(&iter);
+        }
+}
+
+void pending_settle(Helper *helper) {
+        g_autoptr(GError) error = NULL;
+        g_auto(Note) note = {};
+        GHashTableIter iter;
+        void *id;
+
+        retry_stale(helper);
+        note = (Note) { .unread = reloader_unread(helper->reloader), .removed = reloader_unremoved(helper->reloader) };
+        g_hash_table_iter_init(&iter, helper->stale);
+        while (g_hash_table_iter_next(&iter, &id, NULL))
+                g_hash_table_add(note.unread, g_strdup(id));
+        if (!write_note(&helper->places, &note, &error))
                 log_warning("%s", error->message);
 }
 
@@ -133,6 +177,18 @@ static int resume_removal(const Places *places, Reloader *reloader, const char *
                 reloader_owe_removal(reloader, id);
         }
         return reloader_request(reloader, NULL, id, RELOAD_ALL, gone && !packaged);
+}
+
+/* Where it cannot be told what is to be granted it stays owed: it is not started by the daemon as long as its manifest
+ * cannot be read, or something that it asks for is not approved. */
+static void resume_grants(Helper *helper, const char *id) {
+        g_autoptr(GError) error = NULL;
+        unsigned changed = 0;
+
+        if (bring_up_to_date(&helper->places, id, &changed, &error))
+                return;
+        log_error("Plugin %s may be granted more than is approved, which is tried again: %s", id, error->message);
+        g_hash_table_add(helper->stale, g_strdup(id));
 }
 
 /* Anybody's call has it tried again, and is not to fill the journal. */
@@ -164,7 +220,10 @@ int pending_resume(Helper *helper) {
         while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL))
                 r = resume_removal(&helper->places, helper->reloader, id);
         g_hash_table_iter_init(&iter, note.unread);
-        while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL))
+        while (r >= 0 && g_hash_table_iter_next(&iter, &id, NULL)) {
+                if (!g_hash_table_contains(note.removed, id))
+                        resume_grants(helper, id);
                 r = reloader_request(helper->reloader, NULL, id, RELOAD_ALL, FALSE);
+        }
         return r;
 }

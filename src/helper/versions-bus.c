@@ -225,10 +225,11 @@ int method_provision_version(sd_bus_message *call, void *userdata, sd_bus_error 
         r = check_beside(&helper->places, manifest, approvals, slot, error);
         if (r < 0)
                 return r;
-        /* What is only narrowed nobody reads again; and a removal that is owed stays so, where this fails. */
-        if (!pending_known(helper, &e) || !provision_narrow(&helper->places, manifest, approvals, &e) ||
-            !helper_note_known(helper, id, &e))
+        if (!pending_note(helper, id, PENDING_READ, &e))
                 return helper_not_written(error, e);
+        /* A removal that is owed stays so, where this fails. */
+        if (!provision_narrow(&helper->places, manifest, approvals, &e) || !helper_note_known(helper, id, &e))
+                return helper_half_written(helper, id, changed, error, e);
         if (!provision_apply(&helper->places, manifest, approvals, slot, &changed, &e))
                 return helper_half_written(helper, id, changed, error, e);
         if (changed)

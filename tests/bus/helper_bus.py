@@ -8,7 +8,7 @@ import pwd
 import unittest
 
 from gi.repository import Gio, GLib
-from harness import BUILD, House, error_name, wait_for
+from harness import BUILD, House, error_name, wait_for, wait_for_file
 
 HELPER = 'io.cloudsnooze.Helper1'
 HELPER_PATH = '/io/cloudsnooze/Helper1'
@@ -134,6 +134,26 @@ class HelperTest(unittest.TestCase):
         """All files below the root but those of the tests, without those that were there before."""
         return {str(path.relative_to(self.root)) for path in self.root.rglob('*')
                 if path.is_file() and 'plugins' not in path.parts and path.name not in ('passwd', 'group', 'snooze.json')}
+
+    # What is under way or owed
+
+    @property
+    def note(self):
+        return self.root / 'etc/cloudsnooze/approvals/.pending'
+
+    def lines(self):
+        return self.note.read_text().splitlines()[1:]
+
+    def noted(self):
+        """The plugins that are to be forgotten; None: nothing is owed."""
+        return [line for line in self.lines() if not line.startswith('read ')] if self.note.exists() else None
+
+    def unread(self):
+        """Those whose files are to be read."""
+        return [line.removeprefix('read ') for line in self.lines() if line.startswith('read ')] if self.note.exists() else []
+
+    def wait_until_settled(self):
+        wait_for_file(lambda: not self.note.exists(), 'nothing to be owed')
 
     def drop_in(self, name='10-permissions.conf', identifier='example', slot=''):
         path = self.root / f'etc/systemd/system/snooze-plugin{slot}@{identifier}.service.d/{name}'

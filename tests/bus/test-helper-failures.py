@@ -22,21 +22,6 @@ RELOAD = ('Reload',)
 
 
 class OwedTest(HelperTest):
-    @property
-    def note(self):
-        return self.root / 'etc/cloudsnooze/approvals/.pending'
-
-    def lines(self):
-        return self.note.read_text().splitlines()[1:]
-
-    def noted(self):
-        """The plugins that are to be forgotten; None: nothing is owed."""
-        return [line for line in self.lines() if not line.startswith('read ')] if self.note.exists() else None
-
-    def unread(self):
-        """Those whose files are to be read."""
-        return [line.removeprefix('read ') for line in self.lines() if line.startswith('read ')] if self.note.exists() else []
-
     def forget_badly(self):
         """A plugin whose user cannot be removed."""
         self.install()
@@ -45,9 +30,6 @@ class OwedTest(HelperTest):
         self.assertFails(FAILED, 'Deprovision', '(s)', ('example',), part=REMOVE[1])
         self.assertEqual(self.written() - {'etc/cloudsnooze/approvals/.pending'}, set())
         self.systemd.asked.clear()
-
-    def wait_until_settled(self):
-        wait_for_file(lambda: not self.note.exists(), 'nothing to be owed')
 
 
 class Killed(OwedTest):
