@@ -342,7 +342,7 @@ static int run_plugin_configure(Cli *cli, int argc, char **argv) {
         if (code != EXIT_CODE_OK)
                 return code;
 
-        plugin = cli_open_plugin(cli, argv[1], &error);
+        plugin = plugin_open_just_put(cli, argv[1], &error);
         if (plugin)
                 schema = schema_fetch(plugin, &error);
         if (!schema)

@@ -219,6 +219,8 @@ static int uninstall(Cli *cli, const char *id) {
         installed = remove_versions(cli, id, "", &error);
         if (error)
                 return cli_fail(cli, error);
+        if (installed)
+                plugin_discover(cli);
         plugin_tell_left(cli, id, "the next plugin of that name");
         sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone, and its state and what "
                                    "was configured for it%s",

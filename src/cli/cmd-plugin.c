@@ -235,9 +235,26 @@ static gboolean set_enabled(Cli *cli, SnoozeClientPlugin *plugin, gboolean enabl
         return snooze_client_plugin_call_disable_finish(plugin, wait_for(wait), error);
 }
 
-/* One that was put there a moment ago, in the line before this one, snoozed may not have seen yet. */
-static SnoozeClientPlugin *open_plugin_just_put(Cli *cli, const char *id, GError **error) {
-        g_autoptr(Wait) wait = NULL;
+static gboolean discover(Cli *cli, GError **error) {
+        g_autoptr(Wait) wait = wait_new(cli, "Looking for it");
+
+        snooze_client_manager_call_discover_plugins(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
+        return snooze_client_manager_call_discover_plugins_finish(cli->manager, NULL, wait_for(wait), error);
+}
+
+void plugin_discover(Cli *cli) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *message = NULL;
+
+        if (!cli->manager && (!snooze_client_is_running(cli->bus) || cli_connect(cli) != EXIT_CODE_OK))
+                return;
+        if (discover(cli, &error))
+                return;
+        message = snooze_client_error_message(error);
+        g_printerr(SNOOZE_COMMAND ": warning: snoozed may not have seen this yet: %s\n", message);
+}
+
+SnoozeClientPlugin *plugin_open_just_put(Cli *cli, const char *id, GError **error) {
         g_autoptr(GError) unknown = NULL;
         SnoozeClientPlugin *plugin = cli_open_plugin(cli, id, &unknown);
 
@@ -247,10 +264,8 @@ static SnoozeClientPlugin *open_plugin_just_put(Cli *cli, const char *id, GError
                 g_propagate_error(error, g_steal_pointer(&unknown));
                 return NULL;
         }
-        wait = wait_new(cli, "Looking for it");
-        snooze_client_manager_call_discover_plugins(cli->manager, G_DBUS_CALL_FLAGS_NONE, -1, NULL, wait_done, wait);
         /* Whether it is there now is what counts. */
-        (void) snooze_client_manager_call_discover_plugins_finish(cli->manager, NULL, wait_for(wait), NULL);
+        (void) discover(cli, NULL);
         return cli_open_plugin(cli, id, error);
 }
 
@@ -265,7 +280,7 @@ static int run_set_enabled(Cli *cli, const Verb *verb, gboolean enabled, int arg
         if (code != EXIT_CODE_OK)
                 return code;
 
-        plugin = enabled ? open_plugin_just_put(cli, argv[1], &error) : cli_open_plugin(cli, argv[1], &error);
+        plugin = enabled ? plugin_open_just_put(cli, argv[1], &error) : cli_open_plugin(cli, argv[1], &error);
         if (!plugin || !set_enabled(cli, plugin, enabled, &error))
                 return cli_fail(cli, error);
         return cli_done(cli, enabled ? "Enabled." : "Disabled.");
