@@ -3,6 +3,8 @@
 /* What a plugin asks for beyond its closed unit, and whether somebody approved it. The helper is asked and told, not
  * the daemon: who approves is this program's caller. */
 
+#include <string.h>
+
 #include "cli/cmd-plugin.h"
 #include "cli/helper.h"
 #include "cli/output.h"
@@ -200,9 +202,17 @@ static GVariant *grant(const Asked *asked, const Changes *changes) {
         return g_variant_builder_end(&builder);
 }
 
+/* Ended for what was taken back, it is not started again, which is what was wanted. */
+static int tell_not_restarted(const Cli *cli, gboolean taken, GError *error) {
+        if (!taken || !strstr(error->message, "nobody has approved"))
+                return cli_fail(cli, error);
+        g_error_free(error);
+        return EXIT_CODE_OK;
+}
+
 /* What runs has what it was started with; what was not started for want of an approval may be now. Of one that nobody
  * has asked anything since the daemon began a process may be there from before. */
-static int restart(Cli *cli, const char *id) {
+static int restart(Cli *cli, const char *id, gboolean taken) {
         g_autoptr(SnoozeClientPlugin) plugin = NULL;
         g_autoptr(Wait) wait = NULL;
         GError *error = NULL;
@@ -214,7 +224,7 @@ static int restart(Cli *cli, const char *id) {
         code = cli_connect(cli);
         if (code != EXIT_CODE_OK)
                 return code;
-        plugin = cli_open_plugin(cli, id, &error);
+        plugin = plugin_open_just_put(cli, id, &error);
         if (!plugin)
                 return cli_fail(cli, error);
         state = snooze_client_plugin_get_state(plugin);
@@ -228,28 +238,45 @@ static int restart(Cli *cli, const char *id) {
         }
         wait = wait_new(cli, "Restarting it");
         snooze_client_plugin_call_restart(plugin, cli_call_flags(cli), cli_timeout(cli), NULL, wait_done, wait);
-        return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), &error) ? EXIT_CODE_OK
-                                                                                        : cli_fail(cli, error);
+        return snooze_client_plugin_call_restart_finish(plugin, wait_for(wait), &error)
+                       ? EXIT_CODE_OK
+                       : tell_not_restarted(cli, taken, error);
+}
+
+/* Whether the one that counts, which is what runs, may do something else now. What is approved of one version counts
+ * for each that asks for it. Where it cannot be told, what was taken back is not left to it. */
+static gboolean is_touched(const Asked *before, const Asked *now, gboolean taken) {
+        if (!before->permissions || !now->permissions)
+                return taken;
+        return !g_variant_equal(before->permissions, now->permissions);
 }
 
 static int approve(Cli *cli, const char *id, Asked *asked, const Changes *changes) {
+        gboolean taken = changes->none || changes->revoke;
         g_autoptr(GVariant) reply = NULL;
+        g_auto(Asked) before = {}, now = {};
         GError *error = NULL;
-        int code;
 
         cli_need_authorization(cli);
+        if (asked->version)
+                (void) list_current(cli, id, &before, NULL);
         reply = helper_call(cli, "ApprovePermissions",
                             g_variant_new("(s@ass)", id, grant(asked, changes), asked->digest), "()", &error);
+        if (!reply && snooze_client_error_is(error, "NotSupported")) {
+                (void) cli_fail(cli, error);
+                return EXIT_CODE_REFUSED;
+        }
         if (!reply || !list(cli, id, asked, &error))
                 return cli_fail(cli, error);
         if (cli->json)
                 json_print(json_of_asked(id, asked));
         else
                 print_text(cli, id, asked);
-        /* Of a version that is to run later nothing runs yet. */
-        code = !asked->version && (count_missing(asked) == 0 || changes->none || changes->revoke) ? restart(cli, id)
-                                                                                                  : EXIT_CODE_OK;
-        return code;
+        if (!asked->version)
+                return taken || count_missing(asked) == 0 ? restart(cli, id, taken) : EXIT_CODE_OK;
+        (void) list_current(cli, id, &now, NULL);
+        return is_touched(&before, &now, taken) && (taken || count_missing(&now) == 0) ? restart(cli, id, taken)
+                                                                                       : EXIT_CODE_OK;
 }
 
 static int show(Cli *cli, const char *id, Asked *asked) {

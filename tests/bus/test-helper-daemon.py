@@ -245,7 +245,7 @@ class Daemon(unittest.TestCase):
         self.plugin('Enable')
         self.plugin('Load')
         # What runs must not keep what was taken back; and what was given again lets it run again.
-        self.assertEqual(self.snooze('example', '--revoke', 'network:any')[0], 1)
+        self.assertEqual(self.snooze('example', '--revoke', 'network:any')[0], 0)
         wait_for(lambda: self.client.get('State', PLUGIN, self.path) == 'failed', 'its end')
         self.assertEqual(self.snooze('example', '--all')[0], 0)
         self.assertEqual(self.client.get('State', PLUGIN, self.path), 'running')
