@@ -11,6 +11,19 @@
 #include "config.h"
 #include "util/json.h"
 
+/* What the daemon, or the helper, would have one type does that step alone. */
+static int fail(Cli *cli, const char *id, GError *error) {
+        char *advice = strstr(error->message, "; or: ");
+        int code;
+
+        if (advice)
+                *advice = '\0';
+        code = cli_fail(cli, error);
+        if (code == EXIT_CODE_REFUSED && advice)
+                g_printerr("To uninstall it: %s " SNOOZE_COMMAND " plugin uninstall %s\n", cli_sudo(cli), id);
+        return code;
+}
+
 /* The helper removes what is left of an earlier one, or says that there is nothing. */
 static int uninstall_packaged(Cli *cli, const char *id) {
         g_autofree char *sentence = NULL;
@@ -21,13 +34,13 @@ static int uninstall_packaged(Cli *cli, const char *id) {
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
         if (!reply && snooze_client_error_is(error, "NotSupported")) {
                 g_error_free(error);
-                return cli_usage(SNOOZE_COMMAND " plugin uninstall",
-                                 "%s came with a package, which is what to remove; or: %s " SNOOZE_COMMAND
-                                 " plugin disable %s",
-                                 id, cli_sudo(cli), id);
+                g_printerr(SNOOZE_COMMAND ": %s came with a package, which is what to remove; or: %s " SNOOZE_COMMAND
+                                          " plugin disable %s\n",
+                           id, cli_sudo(cli), id);
+                return EXIT_CODE_REFUSED;
         }
         if (!reply)
-                return cli_fail(cli, error);
+                return fail(cli, id, error);
         sentence = g_strdup_printf("What an earlier %s had left is gone. The one that came with a package stays; what "
                                    "runs of it is as before until it is started again.",
                                    id);
@@ -35,7 +48,7 @@ static int uninstall_packaged(Cli *cli, const char *id) {
 }
 
 /* TRUE: it may be forgotten. A manifest that is gone, or broken, is no reason to keep the rest. */
-static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
+static gboolean check_packaged(Cli *cli, const char *id, gboolean *ret_there, int *ret_code) {
         g_autoptr(GVariant) reply = NULL;
         GError *error = NULL;
         gboolean packaged;
@@ -44,6 +57,7 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
         if (!reply) {
                 if (snooze_client_error_is(error, "NoSuchPlugin") ||
                     snooze_client_error_is(error, "InvalidConfiguration")) {
+                        *ret_there = !snooze_client_error_is(error, "NoSuchPlugin");
                         g_error_free(error);
                         return TRUE;
                 }
@@ -51,6 +65,7 @@ static gboolean check_packaged(Cli *cli, const char *id, int *ret_code) {
                 return FALSE;
         }
         g_variant_get(reply, "(sb@a(sbs)@as)", NULL, &packaged, NULL, NULL);
+        *ret_there = TRUE;
         if (packaged)
                 *ret_code = uninstall_packaged(cli, id);
         return !packaged;
@@ -64,7 +79,7 @@ static gboolean unload(Cli *cli, SnoozeClientPlugin *plugin, GError **error) {
 }
 
 /* What it knows it may have told when it has ended. */
-static gboolean disable(Cli *cli, const char *id, GError **error) {
+static gboolean disable(Cli *cli, const char *id, gboolean *ret_there, GError **error) {
         g_autoptr(SnoozeClientPlugin) plugin = NULL;
         g_autoptr(Wait) wait = NULL;
         GError *e = NULL;
@@ -78,6 +93,7 @@ static gboolean disable(Cli *cli, const char *id, GError **error) {
                 g_error_free(e);
                 return TRUE;
         }
+        *ret_there = TRUE;
         if (!snooze_client_plugin_get_enabled(plugin))
                 return unload(cli, plugin, error);
         wait = wait_new(cli, "Disabling it");
@@ -200,25 +216,47 @@ void plugin_tell_left(Cli *cli, const char *id, const char *heir) {
                            (const char *) file->data, id, heir);
 }
 
+/* What an earlier one leaves where it was not uninstalled. Of another machine that is not seen from here. */
+static gboolean is_left(const Cli *cli, const char *id) {
+        const char *configuration = g_getenv("SNOOZE_CONFIG_DIRECTORY"), *state = g_getenv("SNOOZE_STATE_DIRECTORY");
+        g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+        if (cli->host)
+                return FALSE;
+        add_if_there(files, g_strdup_printf("%s/approvals/%s.json", configuration ?: PKGSYSCONFDIR, id));
+        add_if_there(files, g_strdup_printf("%s/enabled/%s", state ?: STATE_DIRECTORY, id));
+        add_if_there(files, g_strdup_printf("%s/disabled/%s", state ?: STATE_DIRECTORY, id));
+        add_if_there(files, g_strdup_printf(UNIT_DIRECTORY "/" PLUGIN_UNIT_PREFIX "%s.service.d", id));
+        return g_hash_table_size(files) > 0;
+}
+
 static int uninstall(Cli *cli, const char *id) {
         g_autoptr(GVariant) reply = NULL;
         g_autofree char *sentence = NULL;
+        gboolean there = FALSE, installed;
         GError *error = NULL;
-        gboolean installed;
         int code;
 
         code = cli_connect(cli);
-        if (code != EXIT_CODE_OK || !check_packaged(cli, id, &code))
+        if (code != EXIT_CODE_OK || !check_packaged(cli, id, &there, &code))
                 return code;
+        there = there || is_left(cli, id);
         cli_need_authorization(cli);
-        if (!disable(cli, id, &error) || !plugin_forget(cli, id, &error))
-                return cli_fail(cli, error);
+        if (!disable(cli, id, &there, &error) || !plugin_forget(cli, id, &error))
+                return fail(cli, id, error);
         reply = helper_call(cli, "Deprovision", g_variant_new("(s)", id), "()", &error);
         if (!reply)
-                return cli_fail(cli, error);
+                return fail(cli, id, error);
         installed = remove_versions(cli, id, "", &error);
         if (error)
-                return cli_fail(cli, error);
+                return fail(cli, id, error);
+        if (!there && !installed) {
+                g_printerr(SNOOZE_COMMAND
+                           ": There is no plugin '%s', and what one of that name may have left is gone.\n"
+                           "See: %s plugin list\n",
+                           id, cli_command(cli));
+                return EXIT_CODE_FAILED;
+        }
         if (installed)
                 plugin_discover(cli);
         plugin_tell_left(cli, id, "the next plugin of that name");

@@ -153,6 +153,7 @@ SnoozeClientOutcome snooze_client_error_outcome(const GError *error) {
                 SNOOZE_CLIENT_ERROR_PREFIX "Held",
                 SNOOZE_CLIENT_ERROR_PREFIX "LimitsExceeded",
                 SNOOZE_CLIENT_ERROR_PREFIX "NoProvider",
+                SNOOZE_CLIENT_ERROR_PREFIX "NotApproved",
                 SNOOZE_CLIENT_ERROR_PREFIX "Refused",
                 SNOOZE_CLIENT_ERROR_PREFIX "TooLate",
                 NULL,

@@ -46,7 +46,7 @@ char *snooze_client_path_id(const char *path);
 
 typedef enum SnoozeClientOutcome {
         SNOOZE_CLIENT_FAILED,
-        SNOOZE_CLIENT_REFUSED,     /* not authorized, or the daemon says not now: held, too late, over a limit */
+        SNOOZE_CLIENT_REFUSED,     /* not authorized, or the daemon says not now: held, too late, not approved */
         SNOOZE_CLIENT_UNREACHABLE, /* no bus, no daemon, no answer */
 } SnoozeClientOutcome;
 

@@ -207,6 +207,10 @@ static int test(const char *directory, const char *metrics, const char *config, 
                 g_printerr("%s: %s\n", g_get_prgname(), error->message);
                 return EXIT_UNTRIED;
         }
+        if (!g_file_test(directory, G_FILE_TEST_IS_DIR)) {
+                g_printerr("%s: %s: there is no such directory\n", g_get_prgname(), directory);
+                return EXIT_UNTRIED;
+        }
         manifest = read_manifest(host->directory, directory, &error);
         if (!manifest) {
                 report_failed(report, "manifest", "%s", error->message);

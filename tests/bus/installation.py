@@ -154,5 +154,5 @@ class Running(Installation):
 
     def snooze(self, *arguments, place=None, **more):
         environment = {**self.house.environment, 'SNOOZE_CONFIG_DIRECTORY': str(self.house.directory / 'etc'),
-                       'TMPDIR': str(place or self.house.directory)}
+                       'SNOOZE_STATE_DIRECTORY': str(self.house.directory / 'state'), 'TMPDIR': str(place or self.house.directory)}
         return subprocess.run([SNOOZE, 'plugin', *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False, **more)

@@ -284,7 +284,7 @@ class Daemon(unittest.TestCase):
         # Nor is anybody asked to authenticate, who would be refused in any case.
         self.house.reset_polkit()
         status, said = self.snooze('example', verb='uninstall')
-        self.assertEqual(status, 2, said)
+        self.assertEqual(status, 3, said)
         self.assertIn('example came with a package, which is what to remove', said)
         self.assertEqual(self.house.questions(), [])
         self.assertTrue(self.client.get('Enabled', PLUGIN, self.path))

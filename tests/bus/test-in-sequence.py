@@ -2,6 +2,7 @@
 """Commands about a plugin one after the other, as a script has them: each finds what the one before it did."""
 
 import os
+import shutil
 
 import tap
 from counting import COUNTING
@@ -38,6 +39,40 @@ class InSequence(Running):
         self.assertDone('install', self.source('0.9.0'))
         self.assertDone('enable', 'counting')
         self.assertEqual(self.get('Version'), '0.9.0')
+
+    def test_one_that_is_not_there_is_not_uninstalled(self):
+        result = self.snooze('uninstall', 'coutning')
+        self.assertEqual((result.returncode, result.stdout), (1, ''))
+        self.assertIn("There is no plugin 'coutning'", result.stderr)
+        # Nor is there one of which something is left; that is what it is for then.
+        self.assertDone('install', self.source())
+        self.assertDone('enable', 'counting')
+        shutil.rmtree(self.installed / 'counting')
+        wait_for(lambda: COUNTING not in self.client.call('ListPlugins')[0], 'it to be missed')
+        self.assertDone('uninstall', 'counting')
+        self.assertEqual(self.snooze('uninstall', 'counting').returncode, 1)
+
+    def test_who_may_not_is_told_what_does_all_of_it(self):
+        self.assertDone('install', self.source())
+        for enabled in (False, True):
+            if enabled:
+                self.assertDone('enable', 'counting')
+            self.house.answer('refuse')
+            result = self.snooze('uninstall', 'counting')
+            self.house.answer('allow')
+            self.assertEqual(result.returncode, 3)
+            self.assertIn('\nTo uninstall it: sudo snooze plugin uninstall counting\n', result.stderr)
+            self.assertNotIn('busctl', result.stderr)
+
+    def test_what_is_refused(self):
+        """for what stands against it, not for what was typed"""
+        self.assertDone('install', self.source(permissions=['processes']))
+        self.assertEqual(self.snooze('enable', 'counting').returncode, 3)
+        packaged = self.root / 'usr/lib/cloudsnooze/plugins'
+        shutil.copytree(self.source(identifier='other', permissions=['processes']), packaged / 'other')
+        for arguments in (('uninstall', 'other'), ('permissions', 'other', '--all'), ('install', self.source(identifier='other'))):
+            result = self.snooze(*arguments)
+            self.assertEqual(result.returncode, 3, (arguments, result.stderr))
 
     def test_what_is_taken_back_is_not_kept_by_what_runs(self):
         """by whichever version's name, where that asks for it, too; and that it ended is what was wanted"""

@@ -371,6 +371,9 @@ class Findings(Directory):
     def test_it_says_how_it_is_used(self):
         self.assertIn('snooze plugin test', snooze('test', '--help').stdout)
         self.assertEqual(snooze('test').returncode, 2)
+        missing = snooze('test', self.directory / 'none')
+        self.assertEqual((missing.returncode, missing.stdout), (2, ''))
+        self.assertIn('there is no such directory', missing.stderr)
 
     def example(self, **manifest):
         self.directory.mkdir()

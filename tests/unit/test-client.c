@@ -37,6 +37,7 @@ static void test_outcome_of_an_error(void) {
         assert_outcome("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", SNOOZE_CLIENT_REFUSED);
         assert_outcome(SNOOZE_CLIENT_ERROR_PREFIX "Held", SNOOZE_CLIENT_REFUSED);
         assert_outcome(SNOOZE_CLIENT_ERROR_PREFIX "TooLate", SNOOZE_CLIENT_REFUSED);
+        assert_outcome(SNOOZE_CLIENT_ERROR_PREFIX "NotApproved", SNOOZE_CLIENT_REFUSED);
         assert_outcome(SNOOZE_CLIENT_ERROR_PREFIX "InvalidArgument", SNOOZE_CLIENT_FAILED);
         assert_outcome(SNOOZE_CLIENT_ERROR_PREFIX "NoSuchPlugin", SNOOZE_CLIENT_FAILED);
         assert_outcome("org.freedesktop.DBus.Error.ServiceUnknown", SNOOZE_CLIENT_UNREACHABLE);
