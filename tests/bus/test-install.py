@@ -55,6 +55,17 @@ class Install(Installation):
         self.assertFalse((self.installed / 'counting').exists())
         self.assertEqual(self.leftovers(), [])
 
+    def test_a_script_may_run_its_interpreter(self):
+        place = self.source()
+        (place / 'counting').write_text('#!/usr/bin/env python3\n')
+        self.install(place)
+        for method, arguments in (('Provision', ('counting',)), ('ProvisionVersion', ('counting', '1.0.0', 'b'))):
+            self.helper(method, '(' + 's' * len(arguments) + ')', arguments)
+            for slot in ('', '-b'):
+                lines = (self.root / f'etc/systemd/system/snooze-plugin{slot}@counting.service.d/10-permissions.conf').read_text().splitlines()
+                self.assertIn('ExecPaths=-/usr/bin/env', lines)
+                self.assertIn('ExecPaths=-/usr/bin/python3', lines)
+
     def test_versions_lie_side_by_side(self):
         self.install(self.source())
         self.assertEqual(self.install(self.source('2.0.0')), ('counting', '2.0.0', '1.0.0', True))
