@@ -204,7 +204,7 @@ static GVariant *grant(const Asked *asked, const Changes *changes) {
 
 /* Ended for what was taken back, it is not started again, which is what was wanted. */
 static int tell_not_restarted(const Cli *cli, gboolean taken, GError *error) {
-        if (!taken || !strstr(error->message, "nobody has approved"))
+        if (!taken || !plugin_lacks_approval(error))
                 return cli_fail(cli, error);
         g_error_free(error);
         return EXIT_CODE_OK;

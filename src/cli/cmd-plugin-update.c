@@ -66,7 +66,7 @@ static int run_plugin_update(Cli *cli, int argc, char **argv) {
         cli_need_authorization(cli);
         from = version_of(cli, plugin, &error);
         if (!from || !upgrade(cli, plugin, argc > 2 ? argv[2] : "", &error))
-                return cli_fail(cli, error);
+                return plugin_fail(cli, error);
         to = version_of(cli, plugin, &error);
         return to ? tell(cli, from, to) : cli_fail(cli, error);
 }

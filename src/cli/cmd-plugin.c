@@ -137,6 +137,17 @@ static gboolean add_permissions(Table *table, SnoozeClientPlugin *plugin) {
 }
 
 /* Somebody keeps it to what it asks for and may, as GetResources tells; one that does not answer is believed to. */
+gboolean plugin_lacks_approval(const GError *error) {
+        return strstr(error->message, "nobody has approved") != NULL;
+}
+
+int plugin_fail(const Cli *cli, GError *error) {
+        gboolean refused = plugin_lacks_approval(error);
+        int code = cli_fail(cli, error);
+
+        return refused ? EXIT_CODE_REFUSED : code;
+}
+
 static gboolean is_enforced(GVariant *resources) {
         gboolean enforced = TRUE;
 
@@ -319,7 +330,7 @@ static int run_plugin_restart(Cli *cli, int argc, char **argv) {
 
         plugin = cli_open_plugin(cli, argv[1], &error);
         if (!plugin || !restart(cli, plugin, &error))
-                return cli_fail(cli, error);
+                return plugin_fail(cli, error);
         return cli_done(cli, "Restarted.");
 }
 

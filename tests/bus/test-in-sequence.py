@@ -68,6 +68,12 @@ class InSequence(Running):
         """for what stands against it, not for what was typed"""
         self.assertDone('install', self.source(permissions=['processes']))
         self.assertEqual(self.snooze('enable', 'counting').returncode, 3)
+        self.assertDone('permissions', 'counting', '--all')
+        self.assertDone('enable', 'counting')
+        self.assertDone('install', self.source('2.0.0', permissions=['processes', 'device:gpu']))
+        self.assertEqual(self.snooze('update', 'counting').returncode, 3)
+        self.helper('ApprovePermissions', '(sass)', ('counting', [], self.helper('ListPermissions', '(s)', ('counting',))[0]))
+        self.assertEqual(self.snooze('restart', 'counting').returncode, 3)
         packaged = self.root / 'usr/lib/cloudsnooze/plugins'
         shutil.copytree(self.source(identifier='other', permissions=['processes']), packaged / 'other')
         for arguments in (('uninstall', 'other'), ('permissions', 'other', '--all'), ('install', self.source(identifier='other'))):
