@@ -230,11 +230,21 @@ static uint32_t check_info(Trial *trial, sd_bus_message *reply) {
 }
 
 /* That host would serve it. */
-static void report_next(Trial *trial, const sd_bus_error *error, int r) {
+static void report_next(Trial *trial, sd_bus_message *reply, const sd_bus_error *error, int r) {
+        uint32_t api = 0;
+
         if (r < 0)
                 report_failed(trial->report, "next API",
                               "a host of API %u, which serves plugins of API %u, is refused: %s",
                               PLUGIN_API_VERSION + 1, PLUGIN_API_VERSION, call_problem(error, r));
+        else if (!sd_bus_message_has_signature(reply, "ua{sv}") || sd_bus_message_read_basic(reply, 'u', &api) < 0)
+                report_failed(trial->report, "next API", "a host of API %u is answered with rubbish: not (u, a{sv})",
+                              PLUGIN_API_VERSION + 1);
+        /* That host would take it for what it is not. */
+        else if (api != PLUGIN_API_VERSION)
+                report_failed(trial->report, "next API",
+                              "a host of API %u is answered with API %u, expected the plugin's own, %u",
+                              PLUGIN_API_VERSION + 1, api, PLUGIN_API_VERSION);
         else
                 report_passed(trial->report, "next API", "a host of API %u is served", PLUGIN_API_VERSION + 1);
 }
@@ -248,6 +258,21 @@ static void expect_refusal(Trial *trial, const char *check, const char *name, co
                               error->name ? error->name : "nothing", call_problem(error, r), name);
         else
                 report_passed(trial->report, check, "%s is refused: %s", what, error->message);
+}
+
+/* The first that serves no plugin of this API any more, and one far off. */
+static void check_foreign(Trial *trial, const Subject *subject) {
+        static const uint32_t apis[] = { PLUGIN_API_VERSION + 2, API_OF_NOBODY };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(apis); i++) {
+                _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+                g_autofree char *what = g_strdup_printf("a host of API %u", apis[i]);
+                int r;
+
+                r = subject_call(subject, trial_timeout(trial, TIMEOUT_INITIALIZE), "", "Handshake", &error, NULL,
+                                 "us", apis[i], PACKAGE_VERSION);
+                expect_refusal(trial, "foreign API", ERROR_UNSUPPORTED_API, what, &error, r);
+        }
 }
 
 /* The first method of its contracts that changes nothing. */
@@ -265,9 +290,9 @@ static int call_early(const Trial *trial, const Subject *subject, sd_bus_error *
 
 Subject *check_start(Trial *trial) {
         g_autoptr(Subject) subject = start(trial, "start", NULL, NULL);
-        _cleanup_bus_error_ sd_bus_error api = SD_BUS_ERROR_NULL, next = SD_BUS_ERROR_NULL, early = SD_BUS_ERROR_NULL,
+        _cleanup_bus_error_ sd_bus_error next = SD_BUS_ERROR_NULL, early = SD_BUS_ERROR_NULL,
                                          error = SD_BUS_ERROR_NULL;
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *next_reply = NULL, *reply = NULL;
         uint64_t timeout = trial_timeout(trial, TIMEOUT_INITIALIZE);
         int r, answered;
 
@@ -276,10 +301,9 @@ Subject *check_start(Trial *trial) {
         report_measured(trial->report, "start_ms", milliseconds(subject->started));
         report_passed(trial->report, "start", "owns its name after %.1f ms", milliseconds(subject->started));
 
-        r = subject_call(subject, timeout, "", "Handshake", &api, NULL, "us", API_OF_NOBODY, PACKAGE_VERSION);
-        expect_refusal(trial, "foreign API", ERROR_UNSUPPORTED_API, "a host of API 99", &api, r);
+        check_foreign(trial, subject);
         /* Before the one that it is to remember. */
-        answered = subject_call(subject, timeout, "", "Handshake", &next, NULL, "us", PLUGIN_API_VERSION + 1,
+        answered = subject_call(subject, timeout, "", "Handshake", &next, &next_reply, "us", PLUGIN_API_VERSION + 1,
                                 PACKAGE_VERSION);
         r = subject_call(subject, timeout, "", "Handshake", &error, &reply, "us", PLUGIN_API_VERSION, PACKAGE_VERSION);
         if (r < 0) {
@@ -288,7 +312,7 @@ Subject *check_start(Trial *trial) {
         }
         /* One of the API before has no place there. */
         if (check_info(trial, reply) == PLUGIN_API_VERSION)
-                report_next(trial, &next, answered);
+                report_next(trial, next_reply, &next, answered);
         r = call_early(trial, subject, &early);
         expect_refusal(trial, "order", ERROR_NOT_INITIALIZED, "a contract before Initialize", &early, r);
 

@@ -509,6 +509,23 @@ class Findings(Directory):
         self.assertEqual(self.broken('host_api not in (API, API + 1)', 'host_api != API'), {
             'next API': 'a host of API 2, which serves plugins of API 1, is refused: my-plugin serves hosts of API 1 and 2, not 2'})
 
+    def test_one_that_takes_the_api_of_its_host_for_its_own(self):
+        self.assertEqual(self.broken('(API, dictionary(info))', '(host_api, dictionary(info))'), {
+            'next API': "a host of API 2 is answered with API 2, expected the plugin's own, 1"})
+
+    def test_one_whose_answer_to_the_next_api_is_rubbish(self):
+        empty = 'connection.send_message(Gio.DBusMessage.new_method_reply(invocation.get_message()), Gio.DBusSendMessageFlags.NONE)'
+        asked = 'member == "Handshake" and parameters.unpack()[:1] == (API + 1,)'
+        self.assertEqual(self.broken('invocation.return_value(self', f'{empty} if {asked} else invocation.return_value(self'), {
+            'next API': 'a host of API 2 is answered with rubbish: not (u, a{sv})'})
+
+    def test_one_that_serves_the_api_after_the_next(self):
+        for served in ('host_api > 98', 'host_api not in (API, API + 1, API + 2)'):
+            with self.subTest(served):
+                self.assertEqual(self.broken('host_api not in (API, API + 1)', served), {
+                    'foreign API': 'a host of API 3 is accepted, expected io.cloudsnooze.Snooze1.Error.UnsupportedApi'})
+                shutil.rmtree(self.directory)
+
     def test_one_that_dies_of_garbage(self):
         failures = self.broken('raise InvalidArgument(f"{key}: there', 'os.abort() if key == "huge" else None; raise InvalidArgument(f"{key}: there')
         self.assertIn('was killed by Aborted', failures['garbage'])
