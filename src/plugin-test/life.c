@@ -307,7 +307,8 @@ Subject *check_start(Trial *trial) {
                                 PACKAGE_VERSION);
         r = subject_call(subject, timeout, "", "Handshake", &error, &reply, "us", PLUGIN_API_VERSION, PACKAGE_VERSION);
         if (r < 0) {
-                report_failed(trial->report, "handshake", "%s", call_problem(&error, r));
+                report_failed(trial->report, "handshake", "%s%s",
+                              answered < 0 ? "" : "greeted again: ", call_problem(&error, r));
                 return NULL;
         }
         /* One of the API before has no place there. */

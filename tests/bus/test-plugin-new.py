@@ -526,6 +526,10 @@ class Findings(Directory):
                     'foreign API': 'a host of API 3 is accepted, expected io.cloudsnooze.Snooze1.Error.UnsupportedApi'})
                 shutil.rmtree(self.directory)
 
+    def test_one_that_lets_itself_be_greeted_but_once(self):
+        failures = self.broken('        self.host = sender\n', '        if self.stage: raise InvalidArgument("once")\n        self.host = sender\n')
+        self.assertEqual(failures['handshake'], 'greeted again: once')
+
     def test_one_that_dies_of_garbage(self):
         failures = self.broken('raise InvalidArgument(f"{key}: there', 'os.abort() if key == "huge" else None; raise InvalidArgument(f"{key}: there')
         self.assertIn('was killed by Aborted', failures['garbage'])
