@@ -9,6 +9,7 @@
 #include "daemon/config/config-check.h"
 #include "daemon/manager-announce.h"
 #include "daemon/manager-bus.h"
+#include "manifest/limits.h"
 #include "manifest/manifest.h"
 #include "util/json.h"
 #include "util/line.h"
@@ -190,6 +191,26 @@ static JsonObject *plugin_configs(JsonNode *patch) {
         return configs ? json_object_ref(configs) : json_object_new();
 }
 
+/* One of them would not be started with it, whenever that is, and keep the machine on. What stands in files already is
+ * not this caller's. NULL: none. Caller frees. */
+static char *excess_of(Manager *manager, JsonNode *patch) {
+        JsonObject *section = JSON_NODE_HOLDS_OBJECT(patch) ? json_get_object(json_node_get_object(patch), "plugins")
+                                                            : NULL;
+        JsonObject *limits = section ? json_get_object(section, "limits") : NULL;
+        GPtrArray *plugins = plugins_list(manager->plugins);
+
+        for (guint i = 0; limits && i < plugins->len; i++) {
+                const char *id = plugin_id(g_ptr_array_index(plugins, i));
+                const Manifest *manifest = plugin_manifest(g_ptr_array_index(plugins, i));
+                JsonObject *values = manifest ? json_get_object(limits, id) : NULL;
+                g_autofree char *excess = values ? limits_excess(manifest, values) : NULL;
+
+                if (excess)
+                        return g_strdup_printf("patch: /plugins/limits/%s/%s", id, excess);
+        }
+        return NULL;
+}
+
 /* Plugins are asked about nothing that could not be kept whatever they say. */
 static void tried(Manager *manager, const ConfigCaller *caller, const GError *error) {
         sd_bus_message *call = caller->call;
@@ -217,7 +238,7 @@ static void tried(Manager *manager, const ConfigCaller *caller, const GError *er
 int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         g_autoptr(JsonObject) configs = NULL;
-        g_autofree char *keys = NULL;
+        g_autofree char *keys = NULL, *excess = NULL;
         g_autoptr(JsonNode) node = NULL;
         g_autoptr(GError) e = NULL;
         ConfigCaller caller = { .call = message };
@@ -235,6 +256,9 @@ int method_set_configuration(sd_bus_message *message, void *userdata, sd_bus_err
         node = parse_patch(patch, &e);
         if (!node)
                 return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
+        excess = excess_of(manager, node);
+        if (excess)
+                return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, excess);
         keys = keys_of(message);
         r = manager_authorize_caller(manager, message, (const char *[]) { "keys", keys, NULL }, &caller.uid, error);
         if (r <= 0)

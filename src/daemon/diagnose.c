@@ -303,7 +303,7 @@ static void diagnose_surroundings(Manager *manager, GPtrArray *findings) {
                 add(findings, "configuration", "error", manager->config_problem, SNOOZE_COMMAND " config check");
         else
                 add(findings, "configuration", "ok", "the configuration in the files is in force", "");
-        installed_known(manager->plugins, &installed);
+        installed_known(manager->plugins, manager->config, &installed);
         warnings = installed_warnings(&installed, manager->config);
         for (char **warning = warnings; *warning; warning++)
                 add(findings, "configuration", "warning", *warning, SNOOZE_COMMAND " config check");

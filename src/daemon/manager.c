@@ -388,10 +388,22 @@ static void log_warnings(Manager *manager) {
         g_auto(Installed) installed = { 0 };
         g_auto(GStrv) warnings = NULL;
 
-        installed_known(manager->plugins, &installed);
+        installed_known(manager->plugins, manager->config, &installed);
         warnings = installed_warnings(&installed, manager->config);
         for (char **warning = warnings; *warning; warning++)
                 log_warning("Configuration: %s", *warning);
+}
+
+/* A check that cannot be started again keeps the machine on, from some later day on: whoever wrote that into a file is
+ * told before. previous: what he was told of already; NULL: nothing. */
+static void tell_excess(Manager *manager, const Config *previous) {
+        g_auto(Installed) now = { 0 }, before = { 0 };
+
+        installed_known(manager->plugins, manager->config, &now);
+        installed_known(manager->plugins, previous ?: manager->config, &before);
+        for (guint i = 0; i + 1 < now.excess->len; i++)
+                if (!previous || !g_strv_contains((const char *const *) before.excess->pdata, now.excess->pdata[i]))
+                        manager_problem(manager, "configuration", now.excess->pdata[i]);
 }
 
 /* Everybody was told of a rehearsal, of a stop or of a sleep, and it would be another. */
@@ -410,12 +422,11 @@ static void call_off_told(Manager *manager, const Config *config) {
 }
 
 void manager_set_config(Manager *manager, Config *config) {
+        g_autoptr(Config) previous = manager->config;
         uint64_t now = clock_monotonic();
 
         call_off_told(manager, config);
-        config_ref(config);
-        config_unref(manager->config);
-        manager->config = config;
+        manager->config = config_ref(config);
         decision_set_config(manager->decision, config);
         plugins_set_config(manager->plugins, config);
         expect_plugins(manager);
@@ -431,6 +442,7 @@ void manager_set_config(Manager *manager, Config *config) {
         (void) tick_set(manager, usec_from_seconds(config->sample_interval_seconds));
         manager_emit_dry_run(manager);
         log_warnings(manager);
+        tell_excess(manager, previous);
         manager_step_soon(manager);
 }
 
@@ -660,6 +672,7 @@ int manager_new(sd_event *event, sd_bus *bus, const ManagerOptions *options, Man
         manager->announced_dry_run = stop_dry_run(manager->stop);
         manager_watch_system(manager);
         events_restore(manager->events);
+        tell_excess(manager, NULL);
         if (manager->config_problem)
                 manager_problem(manager, "configuration", manager->config_problem);
         *ret = manager;

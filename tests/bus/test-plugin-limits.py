@@ -5,12 +5,13 @@ The helper here only writes down what it was told."""
 import json
 import os
 import signal
+import subprocess
 
 from gi.repository import Gio, GLib
 
 import tap
 from counting import COUNTING, CountingTest
-from harness import ERROR, NAME, PATH, PLUGIN, QUIET, SOURCE, BusTest, House, wait_for, wait_for_file
+from harness import ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, SOURCE, BusTest, House, wait_for, wait_for_file
 
 EXAMPLE = PATH + '/plugin/example'
 
@@ -129,6 +130,44 @@ class Excessive(LimitsTest):
         wait_for(lambda: loaded, 'it to run')
         self.assertEqual(loaded, [((), None)])
         self.assertEqual(self.told, [('example', {'memory_mb': 16})])
+
+    def test_whoever_writes_it_into_a_file_is_told(self):
+        manifest = self.house.directory / 'plugins/example/plugin.json'
+        said = '/plugins/limits/example/{}: got {}, expected 1 to {}, which is what %s says; the plugin is not started so' % manifest
+        written = f'{self.house.directory}/etc/snooze.json: ' + said.format('memory_mb', 1000, 64)
+
+        def warnings():
+            return [finding['message'] for finding in self.house.client().call('Diagnose')[0]
+                    if (finding['check'], finding['status']) == ('configuration', 'warning')]
+
+        def check(*file):
+            result = subprocess.run([*map(str, self.house.daemon_arguments('--check-configuration', *file))], env=self.house.environment,
+                                    capture_output=True, text=True, timeout=60, check=True)
+            return result.stderr
+
+        self.assertEqual(warnings(), [written])
+        self.assertEqual(check(), f'warning: {written}\n')
+        problems = self.house.watcher.listen(MANAGER, 'Problem')
+        self.house.configure({'plugins': {'limits': {'example': {'tasks': 1000}}}})
+        for _ in range(2):
+            self.client.call('Reload')
+        written = f'{self.house.directory}/etc/snooze.json: ' + said.format('tasks', 1000, 16)
+        wait_for(lambda: problems, 'the problem')
+        self.assertEqual(warnings(), [written])
+        self.assertEqual([problem[:2] for problem in problems], [('configuration', written)])
+        file = self.house.directory / 'other.json'
+        file.write_text('{"plugins": {"limits": {"example": {"cpu_percent": 21}}}}')
+        self.assertEqual(check(file), f'warning: {file}: ' + said.format('cpu_percent', 21, 20) + '\n')
+
+    def test_nobody_can_set_it(self):
+        for limits in {'memory_mb': 65}, {'memory_mb': 16, 'tasks': 17}, {'cpu_percent': 20.5}:
+            name = list(limits)[-1]
+            self.assertFails(ERROR + 'InvalidConfiguration', 'SetConfiguration', '(s)', (json.dumps({'plugins': {'limits': {'example': limits}}}),),
+                             part=f'patch: /plugins/limits/example/{name}: got {limits[name]}, expected 1 to ')
+        self.assertEqual(self.house.asked, [])
+        self.assertFalse((self.house.directory / 'state/snooze.json').exists())
+        # What stands in a file is not in the way of what is well.
+        self.set_limits({'example': {'tasks': 16}})
 
 
 SYSTEMD = 'org.freedesktop.systemd1'
