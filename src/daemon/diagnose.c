@@ -105,6 +105,21 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
         }
 }
 
+/* What is not enabled is to do nothing, and is not wrong. */
+static gboolean is_down(const Plugin *plugin) {
+        PluginState state = plugin_state(plugin);
+
+        return plugin_enabled(plugin) && (state == PLUGIN_FAILED || state == PLUGIN_QUARANTINED);
+}
+
+/* Its source, or one of its subjects: what is wrong with it is told once. */
+static gboolean is_of_one_that_is_down(Manager *manager, const char *source) {
+        g_autofree char *id = g_strndup(source, strcspn(source, "/"));
+        const Plugin *plugin = plugins_find(manager->plugins, id);
+
+        return plugin && is_down(plugin);
+}
+
 static void diagnose_sources(Manager *manager, GPtrArray *findings) {
         g_autoptr(GPtrArray) votes = decision_explain(manager->decision, clock_monotonic());
 
@@ -112,7 +127,7 @@ static void diagnose_sources(Manager *manager, GPtrArray *findings) {
                 const Explained *vote = g_ptr_array_index(votes, i);
                 g_autofree char *advice = NULL;
 
-                if (metric_from_source_name(vote->source) >= 0)
+                if (metric_from_source_name(vote->source) >= 0 || is_of_one_that_is_down(manager, vote->source))
                         continue;
                 if (vote->verdict == VERDICT_UNKNOWN && vote->policy != POLICY_OFF) {
                         /* A subject is one of a plugin, which may run in either of two units. */
@@ -132,16 +147,21 @@ static void diagnose_plugins(Manager *manager, GPtrArray *findings) {
         GPtrArray *plugins = plugins_list(manager->plugins);
 
         for (guint i = 0; i < plugins->len; i++) {
-                Plugin *plugin = g_ptr_array_index(plugins, i);
-                PluginState state = plugin_state(plugin);
-                g_autofree char *advice = NULL;
+                const Plugin *plugin = g_ptr_array_index(plugins, i);
+                g_autofree char *advice = NULL, *message = NULL;
 
-                if (state != PLUGIN_FAILED && state != PLUGIN_QUARANTINED)
-                        continue;
-                advice = g_strdup_printf("See " SNOOZE_COMMAND " plugin info %s; start it again: sudo " SNOOZE_COMMAND
-                                         " plugin restart %s",
-                                         plugin_id(plugin), plugin_id(plugin));
-                add(findings, plugin_id(plugin), "error", plugin_state_name(state), advice);
+                if (is_down(plugin)) {
+                        advice = plugin_advice(plugin);
+                        message = g_strdup_printf("%s: %s", plugin_state_name(plugin_state(plugin)),
+                                                  plugin_last_error(plugin));
+                        add(findings, plugin_id(plugin), "error", message, advice);
+                } else if (plugin_broken(plugin)) {
+                        message = g_strdup_printf(
+                                "runs on as it was started, and could not be started again: what is there now is "
+                                "broken: %s",
+                                plugin_broken(plugin));
+                        add(findings, plugin_id(plugin), "warning", message, "Mend the file.");
+                }
         }
 }
 

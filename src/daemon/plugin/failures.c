@@ -145,8 +145,13 @@ void plugin_quarantine(Plugin *plugin, const char *reason) {
         plugin->restart_wanted = FALSE;
         plugin_set_error(plugin, message);
         if (plugin_set_state(plugin, PLUGIN_QUARANTINED, plugin->last_error)) {
-                if (plugin->state == PLUGIN_QUARANTINED)
+                if (plugin->state == PLUGIN_QUARANTINED) {
+                        g_autofree char *given_up = g_strdup_printf("%s is quarantined: %s", plugin->id, message);
+
                         quarantine_keep(plugin);
+                        /* Not only how it ended: nobody is to wait for the next question to read the way out. */
+                        plugin_check_failed(plugin, given_up);
+                }
                 plugins_problem(plugin->plugins, plugin->id, message);
         }
         plugin_calls_fail(plugin, ERROR_NOT_RUNNING, message);

@@ -159,6 +159,17 @@ static void take_next_manifest(Plugin *plugin) {
         plugin_manifest_taken(plugin);
 }
 
+/* It ran on by a plugin.json that is there no more, and does not run now: what is there is what counts. */
+static void take_broken(Plugin *plugin) {
+        g_autofree char *broken = g_steal_pointer(&plugin->broken_told), *directory = g_strdup(plugin->directory),
+                        *reason = g_strdup_printf("%s is broken: %s", plugin->id, broken);
+
+        g_clear_pointer(&plugin->next_manifest, manifest_free);
+        plugin_set_manifest(plugin, directory, NULL, broken);
+        plugin_manifest_taken(plugin);
+        plugin_check_failed(plugin, reason);
+}
+
 void plugin_stopped(Plugin *plugin, const char *reason) {
         gboolean again;
 
@@ -429,6 +440,8 @@ void plugin_begin(Plugin *plugin) {
                 plugin->restart_wanted |= plugin_may_run(plugin);
                 return;
         }
+        if (!plugin_active(plugin) && !plugin->behind && plugin->broken_told && !plugin->next_manifest)
+                take_broken(plugin);
         if (!plugin_active(plugin) && (plugin->looked || !plugin->behind)) {
                 take_next_manifest(plugin);
                 upgrade_take_refused(plugin);

@@ -159,8 +159,9 @@ gboolean origin_known(const Plugin *plugin) {
         return owner != NULL;
 }
 
+/* Than what is there, which may be broken. */
 static gboolean is_another(const Plugin *plugin, const Manifest *manifest) {
-        return manifest && plugin->manifest && !g_str_equal(manifest->digest, plugin->manifest->digest);
+        return manifest && !(plugin->manifest && g_str_equal(manifest->digest, plugin->manifest->digest));
 }
 
 /* Told with the state that follows. */
@@ -222,6 +223,19 @@ void origin_caught_up(Plugin *plugin) {
         plugins_defer(plugin->plugins, settle, NULL, plugin);
 }
 
+/* It runs, and what is there now is broken: it serves on, as it would have done had the daemon seen that come. Takes
+ * the manifest. */
+static void serve_on(Plugin *plugin, Manifest *manifest) {
+        g_autofree char *broken = g_strdup(plugin->last_error);
+
+        plugin_set_manifest(plugin, manifest->directory, manifest, NULL);
+        plugin->behind = TRUE;
+        plugin->stale = TRUE;
+        plugin_manifest_taken(plugin);
+        plugin_begin(plugin);
+        plugin_tell_broken(plugin, broken);
+}
+
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
         g_autoptr(Manifest) manifest = NULL;
@@ -231,8 +245,12 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0)
                 return 1;
         manifest = origin_read(plugin, &kept);
-        if (is_another(plugin, manifest) && g_str_equal(owner, kept))
+        if (!is_another(plugin, manifest) || !g_str_equal(owner, kept))
+                return 1;
+        if (plugin->manifest)
                 plugin_begin(plugin);
+        else if (plugin_may_run(plugin) && !plugin_active(plugin))
+                serve_on(plugin, g_steal_pointer(&manifest));
         return 1;
 }
 

@@ -113,7 +113,7 @@ static int append_healthy(const Plugin *plugin, sd_bus_message *reply) {
 }
 
 static int append_last_error(const Plugin *plugin, sd_bus_message *reply) {
-        return append_text(reply, plugin->last_error);
+        return append_text(reply, plugin_last_error(plugin));
 }
 
 static int append_restarts(const Plugin *plugin, sd_bus_message *reply) {

@@ -39,8 +39,14 @@ const Manifest *plugin_manifest(const Plugin *plugin) {
         return plugin->manifest;
 }
 
+const char *plugin_broken(const Plugin *plugin) {
+        return plugin_active(plugin) ? plugin->broken_told : NULL;
+}
+
 const char *plugin_last_error(const Plugin *plugin) {
-        return plugin->last_error;
+        const char *broken = plugin_broken(plugin);
+
+        return broken && !*plugin->last_error ? broken : plugin->last_error;
 }
 
 static gboolean is_native(const Manifest *manifest) {
@@ -144,6 +150,41 @@ void plugin_tell_obstacle(Plugin *plugin) {
 
         if (obstacle)
                 replace_error(plugin, obstacle);
+}
+
+void plugin_tell_broken(Plugin *plugin, const char *broken) {
+        g_autofree char *words = broken ? plugin_words(broken) : NULL, *message = NULL;
+
+        /* Anybody may have it read again and again. */
+        if (g_strcmp0(words, plugin->broken_told) == 0)
+                return;
+        g_free(plugin->broken_told);
+        plugin->broken_told = g_steal_pointer(&words);
+        plugin_bus_changed(plugin, "LastError", NULL);
+        if (!plugin->broken_told)
+                return;
+        message = g_strdup_printf("the running version stays, for what is there now is broken: %s",
+                                  plugin->broken_told);
+        plugins_problem(plugin->plugins, plugin->id, message);
+}
+
+char *plugin_advice(const Plugin *plugin) {
+        if (!plugin->manifest)
+                return g_strdup_printf("Mend the file, or disable it: sudo " SNOOZE_COMMAND " plugin disable %s",
+                                       plugin->id);
+        /* It is looked at again as soon as something of that changes. */
+        if (plugin->misconfigured || plugin->lacking)
+                return g_strdup_printf("It needs no restart once that is mended. See " SNOOZE_COMMAND
+                                       " plugin info %s; what may be configured: " SNOOZE_COMMAND
+                                       " plugin configure %s",
+                                       plugin->id, plugin->id);
+        if (strstr(plugin->last_error, "nobody has approved"))
+                return g_strdup_printf("See " SNOOZE_COMMAND " plugin permissions %s; approve: sudo " SNOOZE_COMMAND
+                                       " plugin permissions %s --all",
+                                       plugin->id, plugin->id);
+        return g_strdup_printf("See its journal: journalctl -u 'snooze-plugin*@%s.service'; start it again: "
+                               "sudo " SNOOZE_COMMAND " plugin restart %s",
+                               plugin->id, plugin->id);
 }
 
 void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reason) {

@@ -70,7 +70,8 @@ struct Plugin {
                                     this one */
         FileStamp stamp[MANIFEST_FILES];
         gboolean stale;          /* to be looked at again when it has ended */
-        char *broken_told;       /* what is there is broken while it runs, and so it was told; NULL: it is not */
+        char *broken_told;       /* what is wrong with what is there while it runs, as it was told; NULL: nothing is.
+                                    It is not started again by what it had before */
         Manifest *refused;       /* the version on the disk that may not take the place of the one that runs, or
                                     could not … */
         char *refusal;           /* … and why it may not, as it was told last; NULL: it could not, and is not tried
@@ -310,6 +311,8 @@ void plugin_tell_obstacle(Plugin *plugin);
 gboolean plugin_active(const Plugin *plugin);
 /* Of the process that serves; where there is none, of the one that would be started. */
 const char *plugin_unit(const Plugin *plugin);
+/* What is there now cannot be read; NULL: it can again. It runs on by what it was started with. */
+void plugin_tell_broken(Plugin *plugin, const char *broken);
 /* 0: none, or not told. */
 pid_t plugin_pid(const Plugin *plugin);
 /* The rest of the daemon: its state is another one than `previous`, or its manifest, or whether it may run. */

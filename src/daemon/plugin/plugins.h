@@ -125,6 +125,11 @@ gboolean plugin_has_contract(const Plugin *plugin, const char *contract); /* "Id
 /* What its plugin.json says; NULL where that is broken (plugin_last_error() has the reason). */
 const Manifest *plugin_manifest(const Plugin *plugin);
 const char *plugin_last_error(const Plugin *plugin); /* "": none */
+/* Of one that runs on by the plugin.json that it was started with: what is wrong with the one that is there now; NULL:
+ * nothing is. */
+const char *plugin_broken(const Plugin *plugin);
+/* Of one that failed: what there is to do about it. Caller frees. */
+char *plugin_advice(const Plugin *plugin);
 
 /* Starts it now, lets it end (it stays enabled, the next call starts it again). done is called exactly once, never
  * from within this function: with NULL, or with a named error. It may be NULL. */

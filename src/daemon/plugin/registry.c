@@ -67,16 +67,11 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
         if (!manifest || g_str_equal(manifest->version, plugin->manifest->version))
                 upgrade_forget(plugin);
         if (!manifest) {
-                g_autofree char *message =
-                        g_strdup_printf("the running version stays, for what is there now is broken: %s", broken);
-
                 plugin->stale = TRUE;
-                /* Anybody may have it read again and again. */
-                if (g_strcmp0(message, plugin->broken_told) != 0) {
-                        plugins_problem(plugin->plugins, plugin->id, message);
-                        g_free(plugin->broken_told);
-                        plugin->broken_told = g_steal_pointer(&message);
-                }
+                /* What was seen before that is not there any more. */
+                if (plugin->next_manifest && !plugin->next_manifest->versioned)
+                        g_clear_pointer(&plugin->next_manifest, manifest_free);
+                plugin_tell_broken(plugin, broken);
                 return;
         }
         if (g_str_equal(manifest->version, plugin->manifest->version)) {
@@ -99,7 +94,7 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
 
         plugin->stale = FALSE;
         if (manifest)
-                g_clear_pointer(&plugin->broken_told, g_free);
+                plugin_tell_broken(plugin, NULL);
         if (awaited)
                 plugin_forget_failures(plugin);
         if (!awaited && manifest_same(plugin, directory, manifest, broken)) {
