@@ -280,6 +280,17 @@ SnoozeClientPlugin *plugin_open_just_put(Cli *cli, const char *id, GError **erro
         return cli_open_plugin(cli, id, error);
 }
 
+/* It may run, and will not. */
+static void warn_failed(Cli *cli, const char *id) {
+        g_autoptr(SnoozeClientPlugin) plugin = cli_open_plugin(cli, id, NULL);
+        g_autofree char *problem = NULL;
+
+        if (!plugin || g_strcmp0(snooze_client_plugin_get_state(plugin), "failed") != 0)
+                return;
+        problem = text_clean(snooze_client_plugin_get_last_error(plugin));
+        g_printerr(SNOOZE_COMMAND ": warning: it is not started: %s\n", problem);
+}
+
 static int run_set_enabled(Cli *cli, const Verb *verb, gboolean enabled, int argc, char **argv) {
         g_autoptr(SnoozeClientPlugin) plugin = NULL;
         GError *error = NULL;
@@ -294,6 +305,8 @@ static int run_set_enabled(Cli *cli, const Verb *verb, gboolean enabled, int arg
         plugin = enabled ? plugin_open_just_put(cli, argv[1], &error) : cli_open_plugin(cli, argv[1], &error);
         if (!plugin || !set_enabled(cli, plugin, enabled, &error))
                 return cli_fail(cli, error);
+        if (enabled)
+                warn_failed(cli, argv[1]);
         return cli_done(cli, enabled ? "Enabled." : "Disabled.");
 }
 

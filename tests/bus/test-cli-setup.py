@@ -235,6 +235,10 @@ class Plugins(CommandLine):
         self.assertEqual(len(self.mock.called("Restart")), 1)
         self.mock.answers["Restart"] = Failure("PluginFailed", "sessions cannot be started: no such file")
         self.assertIn("no such file", self.snooze("plugin", "restart", "sessions", code=FAILED))
+        self.mock.set_plugin("gpu-monitor", State="failed", LastError="has the runtime http, which this build does not serve")
+        result = self.run_snooze("plugin", "enable", "gpu-monitor")
+        self.assertEqual((result.returncode, result.stdout), (OK, "Enabled.\n"))
+        self.assertEqual(result.stderr, "snooze: warning: it is not started: has the runtime http, which this build does not serve\n")
 
 
 class Providers(CommandLine):

@@ -81,6 +81,15 @@ static void refuse(Plugin *plugin, const char *problem) {
         plugin_refuse(plugin, problem);
 }
 
+gboolean dependencies_refuse(Plugin *plugin) {
+        g_autofree char *problem = dependencies_problem(plugin, plugin->manifest);
+
+        plugin->lacking = problem != NULL;
+        if (problem)
+                plugin_refuse(plugin, problem);
+        return plugin->lacking;
+}
+
 gboolean dependencies_awaited(const Plugin *plugin) {
         return plugin->waiting_for > 0 && !plugin->called_off;
 }
@@ -109,7 +118,6 @@ static void on_settled(Plugin *dependency, const sd_bus_error *error, void *user
 }
 
 gboolean dependencies_ready(Plugin *plugin) {
-        g_autofree char *problem = NULL;
         g_autoptr(GPtrArray) missing = g_ptr_array_new();
 
         if (plugin->manifest->dependencies->len == 0)
@@ -118,12 +126,8 @@ gboolean dependencies_ready(Plugin *plugin) {
                 plugin->called_off = FALSE;
                 return FALSE;
         }
-        problem = dependencies_problem(plugin, plugin->manifest);
-        if (problem) {
-                refuse(plugin, problem);
+        if (dependencies_refuse(plugin))
                 return FALSE;
-        }
-        plugin->lacking = FALSE;
         for (guint i = 0; i < plugin->manifest->dependencies->len; i++) {
                 Plugin *other = plugins_find(plugin->plugins, dependency_at(plugin->manifest, i)->name);
 

@@ -194,6 +194,22 @@ void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reaso
                 parameters->changed(plugin, previous, reason, parameters->userdata);
 }
 
+/* What no start would change is told to whoever lets it run, and not first to whoever asks it something. One that may
+ * run yet is not to be refused; nor is one that lacks a setting, which may come in a file that nobody watches. */
+static void foresee(Plugin *plugin) {
+        g_autofree char *problem = NULL;
+
+        if (!plugin->manifest || !plugin_may_run(plugin) || plugin_active(plugin) || plugin->dismissed ||
+            plugin->state == PLUGIN_QUARANTINED || (!plugin->looked && origin_known(plugin)))
+                return;
+        problem = manifest_obstacle(plugin, plugin->manifest);
+        plugin->misconfigured = problem != NULL;
+        if (problem)
+                plugin_refuse(plugin, problem);
+        else
+                (void) dependencies_refuse(plugin);
+}
+
 void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
         /* The helper may take away what it made, now that it is not enabled. */
         if (!enabled)
@@ -209,6 +225,7 @@ void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {
                 plugin_leave(plugin, "was disabled");
         plugin_tell_changed(plugin, plugin->state, enabled ? "was enabled" : "was disabled");
         dependencies_review(plugin->plugins);
+        foresee(plugin);
 }
 
 void plugin_mark_made(Plugin *plugin) {

@@ -242,6 +242,8 @@ void dependencies_review(Plugins *plugins);
 void dependencies_up(const Plugin *plugin);
 /* The plugins of those meant by which() that need this one, or NULL. */
 char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other));
+/* Refused, and TRUE, where it lacks what no start of another brings. Nothing is started. */
+gboolean dependencies_refuse(Plugin *plugin);
 /* What this version of it would lack, or who would lack the one that is there; NULL: nothing, nobody. Caller frees. */
 char *dependencies_obstacle(Plugin *plugin, const Manifest *manifest);
 /* One that this version needs, is there, and does not run; NULL: all of them run. */
@@ -309,10 +311,10 @@ const char *plugin_native_obstacle(const Manifest *manifest, const Config *confi
 void plugin_tell_obstacle(Plugin *plugin);
 /* On its way up or up. */
 gboolean plugin_active(const Plugin *plugin);
-/* Of the process that serves; where there is none, of the one that would be started. */
-const char *plugin_unit(const Plugin *plugin);
 /* What is there now cannot be read; NULL: it can again. It runs on by what it was started with. */
 void plugin_tell_broken(Plugin *plugin, const char *broken);
+/* Of the process that serves; where there is none, of the one that would be started. */
+const char *plugin_unit(const Plugin *plugin);
 /* 0: none, or not told. */
 pid_t plugin_pid(const Plugin *plugin);
 /* The rest of the daemon: its state is another one than `previous`, or its manifest, or whether it may run. */
