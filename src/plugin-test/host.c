@@ -122,7 +122,9 @@ static void remove_directory(const char *path) {
         while (directory && (name = g_dir_read_name(directory))) {
                 g_autofree char *entry = g_build_filename(path, name, NULL);
 
-                (void) g_unlink(entry);
+                /* A link is removed, and not what it leads to. */
+                if (g_unlink(entry) < 0 && (errno == EISDIR || errno == EPERM))
+                        remove_directory(entry);
         }
         (void) g_rmdir(path);
 }
@@ -165,7 +167,8 @@ Subject *subject_new(Host *host, const Manifest *manifest, const char *option, c
                      GError **error) {
         g_autoptr(Subject) subject = g_new0(Subject, 1);
         g_auto(GStrv) variables = environment_for(host, environment);
-        g_autofree char *directory = g_path_get_dirname(manifest->exec);
+        g_autofree char *directory = g_path_get_dirname(manifest->exec),
+                        *state = g_build_filename(host->directory, "state-XXXXXX", NULL);
         const char *argv[] = { manifest->exec, option, NULL };
         _cleanup_close_ int log = -1;
 
@@ -178,6 +181,12 @@ Subject *subject_new(Host *host, const Manifest *manifest, const char *option, c
                 g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", subject->log, g_strerror(errno));
                 return NULL;
         }
+        /* Unset, a script's "$STATE_DIRECTORY/x" would be a file of this machine. */
+        if (!g_mkdtemp_full(state, 0700)) {
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s: %s", state, g_strerror(errno));
+                return NULL;
+        }
+        variables = g_environ_setenv(variables, "STATE_DIRECTORY", state, TRUE);
         subject->started = clock_monotonic();
         if (!g_spawn_async(directory, (char **) argv, variables, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, &log,
                            &subject->pid, error))

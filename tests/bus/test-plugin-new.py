@@ -322,6 +322,16 @@ class Shell(Directory):
         check = self.check('echo "$SNOOZE_PATH $SNOOZE_METRIC_GPU_USAGE $(cat | grep -c cpu_usage)"')
         self.assertIn('idle (/run/my-plugin.lock 100 1)', check['detail'])
 
+    def test_what_it_keeps_between_two_calls_lies_in_a_directory_of_its_own(self):
+        """Of nobody else's, not of the machine's, and gone afterwards."""
+        seen = self.directory.parent / 'seen'
+        check = self.check(f'cd "${{STATE_DIRECTORY:?}}" || exit 3; pwd >>{seen}; n=$(cat n 2>/dev/null); echo $((n + 1)) >n\n'
+                           'mkdir -p below; ln -sf /etc below/link; echo "call $n"; exit 0')
+        self.assertRegex(check['detail'], r'idle \(call [1-9]\d*\)')
+        directories = set(seen.read_text().split())
+        self.assertTrue(directories)
+        self.assertEqual([path for path in directories if os.path.exists(path) or os.path.exists(os.path.dirname(path))], [])
+
     def test_a_json_object_brings_details(self):
         check = self.check("""echo '{"reason": "r", "valid_seconds": 9, "metrics": {"gpu_usage": 1.5}, "votes": []}'""")
         self.assertEqual((check['result'], check['detail'][-8:]), ('passed', 'idle (r)'))
