@@ -72,10 +72,14 @@ static void print_text(const Cli *cli, JsonNode *schema, GVariant *values) {
                 JsonObject *declaration = declaration_of(schema, name);
                 g_autoptr(GVariant) value = NULL;
                 g_autofree char *origin = NULL, *text = NULL, *expected = expected_text(declaration);
+                gboolean missing = FALSE;
 
                 if (find_value(values, name, &value, &origin))
                         text = value_text(value);
-                table_add(table, STYLE_BOLD, name, text ?: "-", origin ?: "-", expected,
+                else
+                        missing = json_get_boolean(declaration, "required", FALSE);
+                table_add(table, missing ? STYLE_WARN : STYLE_BOLD, name, text ?: missing ? "missing" : "-",
+                          origin ?: "-", expected,
                           json_get_string(declaration, "description", ""), NULL);
         }
         if (table_rows(table) > 0)

@@ -551,8 +551,8 @@ static gboolean apply_environment(const Schema *schema, const char *id, const ch
         return TRUE;
 }
 
-Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *configured, const char *environment,
-                         GError **error) {
+static Settings *resolve(const Schema *schema, const char *id, JsonObject *configured, const char *environment,
+                         gboolean complete, GError **error) {
         g_autofree char *name = g_strdup_printf("/plugins/plugin_configs/%s", id);
         g_autoptr(Settings) settings = g_new0(Settings, 1);
 
@@ -576,7 +576,7 @@ Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *confi
         for (guint i = 0; i < schema->settings->len; i++) {
                 const Setting *setting = g_ptr_array_index(schema->settings, i);
 
-                if (setting->required && !json_object_has_member(settings->values, setting->name)) {
+                if (complete && setting->required && !json_object_has_member(settings->values, setting->name)) {
                         invalid(error, name, setting->name, "is required and has no value, expected %s",
                                 type_expectation[setting->type]);
                         return NULL;
@@ -585,6 +585,16 @@ Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *confi
         if (!check_sum(name, settings->values, error))
                 return NULL;
         return g_steal_pointer(&settings);
+}
+
+Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *configured, const char *environment,
+                         GError **error) {
+        return resolve(schema, id, configured, environment, TRUE, error);
+}
+
+Settings *schema_resolve_to_show(const Schema *schema, const char *id, JsonObject *configured, const char *environment,
+                                 GError **error) {
+        return resolve(schema, id, configured, environment, FALSE, error);
 }
 
 char **schema_hints(const Schema *schema) {

@@ -66,6 +66,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
  * required setting without a value is an error. */
 Settings *schema_resolve(const Schema *schema, const char *id, JsonObject *configured, const char *environment,
                          GError **error);
+/* The same, but for that: it is left out. Not what a plugin may be started with. */
+Settings *schema_resolve_to_show(const Schema *schema, const char *id, JsonObject *configured, const char *environment,
+                                 GError **error);
 
 /* How dictionary_append() is to write the values: name, signature, …, NULL. Free with g_strfreev(). */
 char **schema_hints(const Schema *schema);

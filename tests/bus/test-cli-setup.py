@@ -200,6 +200,12 @@ class Plugins(CommandLine):
         self.mock.answers["Configure"] = Failure("InvalidArgument", "sessions/limit: got -1")
         self.assertIn("limit: got -1", self.snooze("plugin", "configure", "sessions", "limit=-1", code=FAILED))
 
+    def test_a_setting_that_is_required_and_not_there_is_shown_as_missing(self):
+        self.mock.set_plugin("sessions", ConfigSchema='{"who":{"type":"string","description":"Whom","required":true},'
+                                                      '"limit":{"type":"integer","description":"So many"}}')
+        self.assertEqual(self.snooze("plugin", "configure", "sessions"),
+                         "who\tmissing\t-\tstring, required\tWhom\nlimit\t3\tdefault\tinteger\tSo many\n")
+
     def test_what_has_the_last_word_is_said_and_nothing_is_set(self):
         self.mock.set_plugin("local", ConfigSchema='{"zone":{"type":"string"},"limit":{"type":"integer"}}')
         self.mock.answers["Manager.GetConfiguration"] = v("(s)", ('{"providers":{"local":{"zone":"a"},"aws":{"limit":3}}}',))
@@ -229,16 +235,16 @@ class Plugins(CommandLine):
         self.assertEqual(self.snooze("plugin", "enable", "gpu-monitor"), "Enabled.\n")
         self.assertEqual(self.json("plugin", "disable", "gpu-monitor"), {"ok": True})
         self.assertEqual((len(self.mock.called("Enable")), len(self.mock.called("Disable"))), (1, 1))
+        self.mock.set_plugin("gpu-monitor", State="failed", LastError="has the runtime http, which this build does not serve")
+        result = self.run_snooze("plugin", "enable", "gpu-monitor")
+        self.assertEqual((result.returncode, result.stdout), (OK, "Enabled.\n"))
+        self.assertEqual(result.stderr, "snooze: warning: it is not started: has the runtime http, which this build does not serve\n")
 
     def test_restart(self):
         self.assertEqual(self.snooze("plugin", "restart", "sessions"), "Restarted.\n")
         self.assertEqual(len(self.mock.called("Restart")), 1)
         self.mock.answers["Restart"] = Failure("PluginFailed", "sessions cannot be started: no such file")
         self.assertIn("no such file", self.snooze("plugin", "restart", "sessions", code=FAILED))
-        self.mock.set_plugin("gpu-monitor", State="failed", LastError="has the runtime http, which this build does not serve")
-        result = self.run_snooze("plugin", "enable", "gpu-monitor")
-        self.assertEqual((result.returncode, result.stdout), (OK, "Enabled.\n"))
-        self.assertEqual(result.stderr, "snooze: warning: it is not started: has the runtime http, which this build does not serve\n")
 
 
 class Providers(CommandLine):

@@ -274,7 +274,7 @@ static int method_get_configuration(sd_bus_message *call, void *userdata, sd_bus
 
         if (!plugin->manifest)
                 return check_runnable(plugin, error);
-        settings = plugin_settings(plugin, plugin->manifest, &e);
+        settings = plugin_settings_to_show(plugin, &e);
         if (!settings)
                 return sd_bus_error_set(error, ERROR_INVALID_CONFIGURATION, e->message);
         r = sd_bus_message_new_method_return(call, &reply);

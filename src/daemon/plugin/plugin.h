@@ -216,6 +216,8 @@ void plugins_defer(Plugins *plugins, void (*run)(void *data), void (*destroy)(vo
 void plugins_problem(Plugins *plugins, const char *source, const char *message);
 /* The values in force for this plugin, by the schema of this version of it. */
 Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error);
+/* Those that there are, though one is missing. */
+Settings *plugin_settings_to_show(Plugin *plugin, GError **error);
 /* … and those that would be with these values in its configuration. */
 Settings *plugin_settings_with(Plugin *plugin, const Manifest *manifest, JsonObject *values, GError **error);
 
@@ -240,10 +242,10 @@ void dependencies_wake(Plugin *plugin);
 void dependencies_review(Plugins *plugins);
 /* It runs: those that were refused because it could not be started are reviewed in the next iteration of the loop. */
 void dependencies_up(const Plugin *plugin);
-/* The plugins of those meant by which() that need this one, or NULL. */
-char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other));
 /* Refused, and TRUE, where it lacks what no start of another brings. Nothing is started. */
 gboolean dependencies_refuse(Plugin *plugin);
+/* The plugins of those meant by which() that need this one, or NULL. */
+char *dependencies_of_others(const Plugin *plugin, gboolean (*which)(const Plugin *other));
 /* What this version of it would lack, or who would lack the one that is there; NULL: nothing, nobody. Caller frees. */
 char *dependencies_obstacle(Plugin *plugin, const Manifest *manifest);
 /* One that this version needs, is there, and does not run; NULL: all of them run. */
@@ -309,10 +311,10 @@ gboolean plugin_is_native(const Plugin *plugin);
 const char *plugin_native_obstacle(const Manifest *manifest, const Config *config);
 /* Its last error says why it may not. */
 void plugin_tell_obstacle(Plugin *plugin);
-/* On its way up or up. */
-gboolean plugin_active(const Plugin *plugin);
 /* What is there now cannot be read; NULL: it can again. It runs on by what it was started with. */
 void plugin_tell_broken(Plugin *plugin, const char *broken);
+/* On its way up or up. */
+gboolean plugin_active(const Plugin *plugin);
 /* Of the process that serves; where there is none, of the one that would be started. */
 const char *plugin_unit(const Plugin *plugin);
 /* 0: none, or not told. */

@@ -124,13 +124,24 @@ Settings *plugin_settings_with(Plugin *plugin, const Manifest *manifest, JsonObj
         return schema_resolve(manifest->schema, plugin->id, both, environment, error);
 }
 
-Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error) {
+typedef Settings *(*SettingsResolve)(const Schema *schema, const char *id, JsonObject *configured,
+                                     const char *environment, GError **error);
+
+static Settings *settings_by(Plugin *plugin, const Manifest *manifest, SettingsResolve resolve, GError **error) {
         g_autoptr(JsonObject) configured = config_plugin(plugin->plugins->config, plugin->id);
         g_autofree char *environment = NULL;
 
         if (!check_provider(plugin, manifest, error) || !read_environment(plugin, &environment, error))
                 return NULL;
-        return schema_resolve(manifest->schema, plugin->id, configured, environment, error);
+        return resolve(manifest->schema, plugin->id, configured, environment, error);
+}
+
+Settings *plugin_settings(Plugin *plugin, const Manifest *manifest, GError **error) {
+        return settings_by(plugin, manifest, schema_resolve, error);
+}
+
+Settings *plugin_settings_to_show(Plugin *plugin, GError **error) {
+        return settings_by(plugin, plugin->manifest, schema_resolve_to_show, error);
 }
 
 Plugin *plugins_find(Plugins *plugins, const char *id) {
