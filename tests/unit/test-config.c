@@ -235,9 +235,16 @@ static void test_conflicts_across_files(void) {
 
 static void test_legacy_keys_warn_once(void) {
         g_autoptr(Config) config = parse_good("{\"logging\": {\"level\": \"debug\"}, \"monitoring_mode\": \"basic\","
-                                              " \"tag_polling_enabled\": true, \"tag_polling_interval_secs\": 60}");
+                                              " \"tag_polling_enabled\": true, \"tag_polling_interval_secs\": 60,"
+                                              " \"plugins\": {\"external_repositories\":"
+                                              " [{\"url\": \"https://me:secret@example.org/\"}]}}");
+        g_autoptr(JsonNode) shown = config_to_json(config);
+        g_autofree char *text = json_to_string(shown, FALSE);
 
-        g_assert_cmpuint(g_strv_length(config->warnings), ==, 4);
+        g_assert_cmpuint(g_strv_length(config->warnings), ==, 5);
+        g_assert_true(g_str_has_prefix(config->warnings[4],
+                                       "snooze.json: /plugins/external_repositories has no meaning here and is "));
+        g_assert_null(strstr(text, "secret@"));
         g_assert_true(
                 g_str_has_prefix(config->warnings[0], "snooze.json: /logging has no meaning here and is ignored: "));
         g_assert_true(g_str_has_prefix(config->warnings[3], "snooze.json: /tag_polling_interval_secs has no meaning"));

@@ -147,10 +147,8 @@ static gboolean check_array(const Place *place, const ConfigKey *key, JsonNode *
                 JsonNode *element = json_array_get_element(array, i);
                 Place here = { place->text, pointer, place->warnings };
 
-                if (key->type == KEY_STRINGS && !check_string(&here, key, element, error))
+                if (!check_string(&here, key, element, error))
                         return FALSE;
-                if (key->type == KEY_OBJECTS && !JSON_NODE_HOLDS_OBJECT(element))
-                        return fail(&here, CONFIG_ERROR_TYPE, element, error, "an object");
         }
         return TRUE;
 }
@@ -361,7 +359,6 @@ static gboolean check_value(const Place *place, const ConfigKey *key, JsonNode *
         case KEY_STRING:
                 return check_string(place, key, node, error);
         case KEY_STRINGS:
-        case KEY_OBJECTS:
                 return check_array(place, key, node, error);
         case KEY_SECTION:
                 prefix = g_strconcat(key->name, ".", NULL);

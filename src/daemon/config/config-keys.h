@@ -14,7 +14,6 @@ typedef enum KeyType {
         KEY_STRINGS, /* array of strings */
         KEY_SECTION, /* an object whose members stand in this table */
         KEY_MAP,     /* an object whose member names the administrator chooses */
-        KEY_OBJECTS, /* array of objects that nothing here looks into */
         KEY_LEGACY,  /* accepted with a warning: seed formats had it, here it has no meaning */
 } KeyType;
 

@@ -35,19 +35,22 @@ static void hide_in_array(JsonArray *array) {
         }
 }
 
+static void hide_in_member(JsonObject *object, const char *name) {
+        JsonNode *node = json_object_get_member(object, name);
+
+        if (name_sounds_secret(name) || carries_credentials(node))
+                json_object_set_member(object, name, hidden());
+        else if (JSON_NODE_HOLDS_OBJECT(node))
+                hide_in_object(json_node_get_object(node));
+        else if (JSON_NODE_HOLDS_ARRAY(node))
+                hide_in_array(json_node_get_array(node));
+}
+
 static void hide_in_object(JsonObject *object) {
         g_autoptr(GList) members = json_object_get_members(object);
 
-        for (GList *i = members; i; i = i->next) {
-                JsonNode *node = json_object_get_member(object, i->data);
-
-                if (name_sounds_secret(i->data) || carries_credentials(node))
-                        json_object_set_member(object, i->data, hidden());
-                else if (JSON_NODE_HOLDS_OBJECT(node))
-                        hide_in_object(json_node_get_object(node));
-                else if (JSON_NODE_HOLDS_ARRAY(node))
-                        hide_in_array(json_node_get_array(node));
-        }
+        for (GList *i = members; i; i = i->next)
+                hide_in_member(object, i->data);
 }
 
 /* An id is no secret, whatever it sounds like: only what stands below it is looked at. */
@@ -64,7 +67,9 @@ static void hide_secrets(JsonObject *root) {
 
         hide_in_map(json_object_get_object_member(root, "providers"));
         hide_in_map(json_object_get_object_member(plugins, "plugin_configs"));
-        hide_in_array(json_object_get_array_member(plugins, "external_repositories"));
+        /* Ignored, and whatever it is: addresses with a password were meant to stand there. */
+        if (json_object_has_member(plugins, "external_repositories"))
+                hide_in_member(plugins, "external_repositories");
 }
 
 /* json-glib copies nodes shallowly; what is changed here must not be the configuration itself. */
@@ -109,11 +114,9 @@ static JsonNode *value_of(const Config *config, const ConfigKey *key) {
         case KEY_STRING:
                 return json_node_init_string(node, *(char *const *) field);
         case KEY_STRINGS:
-        case KEY_OBJECTS:
                 array = json_array_new();
-                if (key->type == KEY_STRINGS)
-                        for (char *const *i = *(char **const *) field; *i; i++)
-                                json_array_add_string_element(array, *i);
+                for (char *const *i = *(char **const *) field; *i; i++)
+                        json_array_add_string_element(array, *i);
                 json_node_take_array(json_node_init(node, JSON_NODE_ARRAY), array);
                 return node;
         case KEY_SECTION:
@@ -187,7 +190,7 @@ JsonNode *config_to_json(const Config *config) {
 
 static const char *const type_names[] = {
         [KEY_NUMBER] = "number",   [KEY_BOOLEAN] = "boolean", [KEY_STRING] = "string",  [KEY_STRINGS] = "strings",
-        [KEY_SECTION] = "section", [KEY_MAP] = "map",         [KEY_OBJECTS] = "objects", [KEY_LEGACY] = "ignored",
+        [KEY_SECTION] = "section", [KEY_MAP] = "map",         [KEY_LEGACY] = "ignored",
 };
 
 static JsonObject *describe_key(const ConfigKey *key, const Config *defaults) {
