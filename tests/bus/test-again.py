@@ -11,7 +11,7 @@ from gi.repository import GLib
 
 import tap
 from counting import COUNTING, CountingTest, wait_for_time
-from harness import ERROR, PATH, PLUGIN, continue_if_there, error_name, wait_for, wait_for_file
+from harness import ERROR, MANAGER, PATH, PLUGIN, continue_if_there, error_name, wait_for, wait_for_file
 
 
 class Again(CountingTest):
@@ -173,6 +173,107 @@ class Again(CountingTest):
         first, second, third = told()
         self.assertNotEqual(first, second)
         self.assertEqual(second, third)
+
+    def doctor(self):
+        return [(finding['status'], finding['message'], finding['advice']) for finding in self.house.client().call('Diagnose')[0]
+                if finding['check'] == 'counting']
+
+    def test_one_that_is_broken_on_the_disk_serves_on_and_is_named_by_every_daemon(self):
+        self.start()
+        self.wait_for_vote('idle')
+        pid = self.get('Pid')
+        manifest = self.directory / 'plugin.json'
+        whole = manifest.read_text()
+        manifest.write_text('{')
+        for again in False, True:
+            if again:
+                self.house.kill_daemon()
+                self.house.start_daemon()
+                self.client = self.house.client()
+                self.problems = self.house.watcher.listen(MANAGER, 'Problem')
+            wait_for(lambda: self.get('State') == 'running' and str(manifest) in self.get('LastError'), 'it to be named')
+            self.assertEqual(self.get('Pid'), pid)
+            self.wait_for_vote('idle')
+            warning = [message for status, message, _ in self.doctor() if status == 'warning']
+            self.assertEqual(len(warning), 1)
+            self.assertIn(f'runs on as it was started, and could not be started again: what is there now is broken: {manifest}', warning[0])
+        # Until it ends: what it was started with is not there any more.
+        with self.assertRaises(GLib.Error) as caught:
+            self.of('Restart')
+        self.assertIn(str(manifest), caught.exception.message)
+        self.wait_for_vote('unknown')
+        self.assertEqual(self.get('State'), 'failed')
+        self.assertIn(str(manifest), self.get('LastError'))
+        (status, message, advice), = self.doctor()
+        self.assertEqual((status, advice), ('error', 'Mend the file, or disable it: sudo snooze plugin disable counting'))
+        self.assertIn(f'failed: {manifest}', message)
+        manifest.write_text(whole)
+        self.wait_for_vote('idle')
+        self.assertEqual(self.get('LastError'), '')
+
+    def test_one_that_falls_while_it_is_broken_on_the_disk(self):
+        self.start()
+        manifest = self.directory / 'plugin.json'
+        whole = manifest.read_text()
+        manifest.write_text('{')
+        wait_for(lambda: str(manifest) in self.get('LastError'), 'it to be named')
+        self.end()
+        wait_for(lambda: self.get('State') == 'failed' and str(manifest) in self.get('LastError'), 'it to be named again')
+        manifest.write_text(whole)
+        self.wait_for_vote('idle')
+
+    def test_one_that_is_given_up_is_told_once_with_its_reason_and_the_way_out(self):
+        self.start()
+        self.wait_for_vote('idle')
+        self.set_config(plugins={'max_restarts': 0})
+        self.end()
+        self.wait_for_state('quarantined')
+        why = {source: reason for source, _, reason, _ in self.client.call('Explain')[2]}['counting']
+        error = self.get('LastError')
+        self.assertIn('sudo snooze plugin restart counting', error)
+        self.assertEqual(why, f'counting is quarantined: {error}')
+        (status, message, advice), = self.doctor()
+        self.assertEqual((status, message), ('error', f'quarantined: {error}'))
+        self.assertIn('sudo snooze plugin restart counting', advice)
+        # What is not to run is not wrong.
+        self.of('Disable')
+        self.assertEqual([finding for finding in self.doctor() if finding[0] != 'ok'], [])
+
+    def test_a_broken_one_that_is_not_enabled_is_not_wrong(self):
+        self.start()
+        self.of('Disable')
+        (self.directory / 'plugin.json').write_text('{')
+        wait_for(lambda: self.get('State') == 'failed', 'it to be broken')
+        self.assertEqual([finding for finding in self.doctor() if finding[0] != 'ok'], [])
+
+    def test_what_no_start_would_change_is_told_to_whoever_enables_it(self):
+        self.house.start_daemon()
+        self.of('Disable')
+        for entries, part in (
+                ({'dependencies': [{'name': 'missing', 'version': '>=2'}]}, 'needs the plugin missing >=2, which is not installed'),
+                ({'dependencies': [], 'isolation': 'container', 'image': 'x@sha256:0'}, 'has the isolation container'),
+                ({'isolation': 'process', 'limits': {'memory_mb': 1000000}}, 'asks for 1000000 MiB of memory, this machine has'),
+                ({'limits': {}, 'runtime': 'jsonrpc'}, 'has the runtime jsonrpc, which this build does not serve')):
+            self.place('1.0.0', **entries)
+            self.look()
+            self.of('Enable')
+            self.assertEqual(self.get('State'), 'failed')
+            self.assertIn(part, self.get('LastError'))
+            (status, message, _), = self.doctor()
+            self.assertEqual((status, message), ('error', f'failed: {self.get("LastError")}'))
+            self.of('Disable')
+        self.place('1.0.0', runtime='dbus')
+        self.look()
+        self.of('Enable')
+        self.wait_for_vote('idle')
+
+    def test_what_is_missing_is_left_out_of_what_is_shown(self):
+        schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True},
+                  'times': {'type': 'integer', 'description': 'How often', 'default': 3}}
+        self.place('1.0.0', config_schema=schema)
+        self.house.start_daemon()
+        self.assertEqual(self.of('GetConfiguration'), ({'times': (3, 'default')},))
+        self.assertFails(ERROR + 'PluginFailed', 'Load', interface=PLUGIN, path=COUNTING, part='greeting: is required and has no value')
 
     def test_one_that_waited_for_its_restart_when_plugins_were_turned_off(self):
         self.start()
