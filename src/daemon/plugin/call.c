@@ -77,6 +77,7 @@ struct PluginCall {
         gboolean control, without_effect, repeated;
         gboolean leisurely;       /* plugins_set_leisure() */
         gboolean question;        /* plugin_ask_idle() */
+        gboolean housekeeping;    /* keep.c asks for what it has learnt: it works no worse without an answer */
         gboolean over_bus;        /* where it is in flight */
         uint64_t serial;          /* of the message of a stream */
         PluginCallAppend append;
@@ -290,14 +291,8 @@ static void in_flight_ended(PluginCall *call) {
         }
 }
 
-/* keep.c asks a plugin that works for what it has learnt: it works no worse without an answer. */
-static gboolean is_housekeeping(const PluginCall *call) {
-        return call->control && call->plugin->state == PLUGIN_RUNNING && call->plugin->held_since == 0 &&
-               g_str_equal(call->method->member, "ExportState");
-}
-
 static gboolean is_optional(const PluginCall *call) {
-        return is_housekeeping(call) || (call->control && g_str_equal(call->method->member, "OpenChannel"));
+        return call->housekeeping || (call->control && g_str_equal(call->method->member, "OpenChannel"));
 }
 
 /* Of the version that serves: what goes wrong with one that is to replace it, or was replaced, is not the plugin's. */
@@ -333,10 +328,10 @@ static void finish_timed_out(PluginCall *call) {
         g_autofree char *message = g_strdup_printf("%s did not answer %s within %.3g s.", plugin->id,
                                                    call->method->member, (double) (own - call->begun) / USEC_PER_SEC);
 
-        if (!is_housekeeping(call))
+        if (!call->housekeeping)
                 plugin->statistics.timeouts++;
         /* How long a stream takes is up to those at its ends. */
-        if (!is_housekeeping(call) && !is_stream(call))
+        if (!call->housekeeping && !is_stream(call))
                 set_unhealthy(call, message);
         if (may_still_happen(call)) {
                 PluginProcess *process = call->process;
@@ -574,9 +569,13 @@ static PluginCall *call_new(Plugin *plugin, const ContractMethod *method, uint64
 
 void process_call(PluginProcess *process, const char *interface, const char *member, uint64_t timeout,
                   PluginCallAppend append, PluginCallDone done, void *userdata) {
-        PluginCall *call = call_new(process->plugin, method_find(interface, member), timeout, append, done, userdata);
+        Plugin *plugin = process->plugin;
+        PluginCall *call = call_new(plugin, method_find(interface, member), timeout, append, done, userdata);
 
         call->control = TRUE;
+        /* What it was asked for stays so, whether a swap begins or ends meanwhile. */
+        call->housekeeping = plugin->state == PLUGIN_RUNNING && plugin->held_since == 0 &&
+                g_str_equal(member, "ExportState");
         call->process = process;
         call_put(call, &process->controls, TRUE);
         process_pump(process);
