@@ -17,7 +17,7 @@ class HeldTest(CountingTest):
     def begin(self, event, **more):
         """event: the seconds that it has for one; more: of all of them, in its manifest"""
         os.mkfifo(self.directory / 'go')
-        self.place('1.0.0', 'exports-late', contracts=[*CONTRACTS, 'EventHandler'], events={kind: more for kind in ('custom.*', 'cloud.*')},
+        self.place('1.0.0', contracts=[*CONTRACTS, 'EventHandler'], events={kind: more for kind in ('custom.*', 'cloud.*')},
                    timeouts={'export': 60, 'event': event})
         self.start()
         self.received = self.house.watcher.listen(MANAGER, 'EventReceived', PATH)
@@ -27,6 +27,9 @@ class HeldTest(CountingTest):
 
     def hold(self, *behaviour):
         """behaviour: of the new version → the answers of Upgrade"""
+        # Of one that was started anew nobody asks for its state but the swap: after an event the daemon would.
+        (self.directory / 'behaviour').write_text('exports-late')
+        self.of('Restart', client=self.house.client())
         self.place('1.1.0', *behaviour)
         upgrade = self.client.send('Upgrade', '(s)', ('1.1.0',), PLUGIN, COUNTING)
         wait_for_file((self.directory / 'asked').exists, 'the old version to be asked')
