@@ -2,6 +2,7 @@
 """Plugins that no package brought: what makes them known, what their permissions grant, what the kernel keeps from those that lack
 them, and how far a daemon gets that is not what it was."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -240,6 +241,102 @@ def more_is_asked_again(machine):
     permissions(machine, "probe", "--all")
     plugin_call(machine, "probe", "Restart")
     assert attempt(machine, "probe", "run", "/usr/bin/true") == "OK"
+
+
+DROP_IN = "/etc/systemd/system/snooze-plugin@lapse.service.d/10-permissions.conf"
+
+
+def lapse(machine, **changes):
+    """Its files become those of another program, as root's tools replace them."""
+    directory = machine.path("/etc/cloudsnooze/plugins/lapse")
+    os.makedirs(f"{directory}/other", exist_ok=True)
+    shutil.copy(f"{directory}/lapse", f"{directory}/other/.new")
+    os.rename(f"{directory}/other/.new", f"{directory}/other/lapse")
+    manifest = json.loads(machine.read("/etc/cloudsnooze/plugins/lapse/plugin.json"))
+    machine.write("/etc/cloudsnooze/plugins/lapse/.new", json.dumps({**manifest, "exec": "other/lapse", **changes}))
+    os.rename(f"{directory}/.new", f"{directory}/plugin.json")
+
+
+def anybody_starts(machine):
+    machine.run("gdbus", "call", "--system", "--dest", "org.freedesktop.DBus", "--object-path", "/org/freedesktop/DBus", "--method",
+                "org.freedesktop.DBus.StartServiceByName", "io.cloudsnooze.Plugin1.lapse", "0", user="nobody")
+    return machine.unit("snooze-plugin@lapse.service", "MainPID")
+
+
+@contextlib.contextmanager
+def without_daemon(machine):
+    machine.run("systemctl", "stop", "snoozed", "snooze-plugin@lapse")
+    yield
+    machine.run("systemctl", "start", "snoozed")
+
+
+def install_lapse(machine, **more):
+    install(machine, "lapse", ["write:/srv/data"], **more)
+    permissions(machine, "lapse", "--all")
+    plugin_call(machine, "lapse", "Enable")
+    plugin_call(machine, "lapse", "Restart")
+    assert attempt(machine, "lapse", "write", "/srv/data/lapse") == "OK"
+
+
+def what_anybody_has_started_is_not_what_was_approved(machine):
+    """a process that was started by an old drop-in is not adopted by a daemon that comes, be it refused or started anew"""
+    install_lapse(machine)
+    with without_daemon(machine):
+        lapse(machine)
+        anybody_starts(machine)
+        assert "/lapse/lapse\n" in machine.read(DROP_IN)
+    message = refused(machine, "lapse", "Load")
+    assert "nobody has approved: write:/srv/data (it was approved of a plugin.json without program:other/lapse)" in message, message
+    assert machine.plugin_property("lapse", "State") == "failed"
+    assert machine.unit("snooze-plugin@lapse.service", "ActiveState") in ("inactive", "failed")
+    assert "/srv/data" not in machine.read(DROP_IN)
+    # One that asks for nothing is served, without what the one before had.
+    install_lapse(machine, exec="lapse")
+    with without_daemon(machine):
+        lapse(machine, permissions=[])
+        found = anybody_starts(machine)
+    plugin_call(machine, "lapse", "Load")
+    assert machine.plugin_property("lapse", "Pid") != found
+    assert program_of(machine, "lapse") == "/etc/cloudsnooze/plugins/lapse/other/lapse"
+    assert attempt(machine, "lapse", "write", "/srv/data/lapse") != "OK"
+    # Nor is it where somebody else has had its drop-in written since.
+    install_lapse(machine, exec="lapse")
+    with without_daemon(machine):
+        found = anybody_starts(machine)
+        lapse(machine, permissions=[])
+        machine.call(*HELPER, "Provision", "s", "lapse", name=NAME)
+    plugin_call(machine, "lapse", "Load")
+    assert machine.plugin_property("lapse", "Pid") != found
+    assert attempt(machine, "lapse", "write", "/srv/data/lapse") != "OK"
+
+
+def what_anybody_has_started_is_adopted(machine):
+    """one that was started as it would be is adopted, and one that an earlier daemon had started serves on with what it had"""
+    install_lapse(machine, exec="lapse")
+    machine.run("touch", "--date=1 hour ago", DROP_IN)
+    with without_daemon(machine):
+        found = anybody_starts(machine)
+    plugin_call(machine, "lapse", "Load")
+    assert [machine.plugin_property("lapse", name) for name in ("State", "Pid", "Restarts")] == ["running", int(found), 0]
+    machine.run("systemctl", "stop", "snoozed")
+    lapse(machine)
+    machine.run("systemctl", "start", "snoozed")
+    plugin_call(machine, "lapse", "Load")
+    assert machine.plugin_property("lapse", "Pid") == int(found)
+    assert attempt(machine, "lapse", "write", "/srv/data/lapse") == "OK"
+
+
+def what_was_granted_lapses(machine):
+    """files that change while a plugin is stopped take with them what was granted, and whoever runs with it"""
+    install_lapse(machine, exec="lapse")
+    plugin_call(machine, "lapse", "Unload")
+    found = anybody_starts(machine)
+    lapse(machine)
+    wait_until(lambda: "/srv/data" not in machine.read(DROP_IN), "the drop-in")
+    wait_until(lambda: machine.unit("snooze-plugin@lapse.service", "MainPID") == "0", f"the end of {found}")
+    anybody_starts(machine)
+    assert "nobody has approved: write:/srv/data" in refused(machine, "lapse", "Load")
+    machine.run("snooze", "plugin", "uninstall", "lapse")
 
 
 SCRIPT = """#!/usr/bin/python3
@@ -508,5 +605,7 @@ def run(plan, installed, bus, build):
     with Machine(installed, bus, CONFIGURATION) as machine:
         machine.build = build
         run_on(plan, machine, [*PERMISSION_CASES, names_are_not_looked_up_for_others, one_is_taken_back, more_is_asked_again,
+                               what_anybody_has_started_is_not_what_was_approved, what_anybody_has_started_is_adopted,
+                               what_was_granted_lapses,
                                a_script_is_run, scripts_of_the_template_are_run, what_no_package_brought, a_package_brings_one_of_its_name,
                                limits_are_live, a_captured_daemon, nothing_is_left, what_cannot_be_set_aside_is_owed, it_leaves_when_idle])

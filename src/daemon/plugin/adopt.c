@@ -6,7 +6,8 @@
  * sent away; nobody waits for its calls any more, and what it was asked it is not to do behind everybody's back.
  *
  * Its files may have been replaced while nobody looked: that is what happens when a package is upgraded. What it was
- * started from is kept (origin.c). */
+ * started from is kept (origin.c). Where it is not, all that is there now has to be approved before the process
+ * serves, and it has to run with that (unasked.c). */
 
 #include <errno.h>
 #include <string.h>
@@ -48,6 +49,53 @@ static void look_again(Plugin *plugin, gboolean another, const char *reason) {
         plugin_stopped(plugin, reason);
 }
 
+static PluginSlot slot_of(const Plugin *plugin, const char *unique_name) {
+        for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                if (g_strcmp0(plugin->slot_owners[i], unique_name) == 0)
+                        return (PluginSlot) i;
+        return plugin->slot;
+}
+
+static void on_checked(Plugin *plugin, const char *error, const char *message, void *userdata) {
+        PluginProcess *process = userdata;
+
+        process->provisioning = NULL;
+        for (size_t i = 0; i < G_N_ELEMENTS(plugin->owner_questions); i++)
+                plugin->owner_questions[i] = sd_bus_slot_unref(plugin->owner_questions[i]);
+        if (!error || plugin->dismissed) {
+                process->checked = TRUE;
+                process->slot = plugin->slot;
+                process->unit = plugin->units[plugin->slot];
+                plugin_adopt(plugin);
+                return;
+        }
+        /* Without systemd it cannot be killed: nobody has asked yet who it is. */
+        send_away(plugin, process->candidate);
+        process_fail(process, "%s", message);
+}
+
+/* Not of one that an earlier daemon had started: what that was approved for is known. */
+static gboolean is_to_be_checked(const Plugin *plugin, const char *serving) {
+        return *serving && plugin->state == PLUGIN_LOADING && plugin->process && !plugin->process->checked &&
+                !plugin->dismissed && !plugin->behind && !origin_is(plugin, serving);
+}
+
+/* FALSE: there is nothing to wait for. */
+static gboolean check(Plugin *plugin, const char *serving) {
+        PluginProcess *process = plugin->process;
+
+        process->slot = slot_of(plugin, serving);
+        process->unit = plugin->units[process->slot];
+        process->unsure = TRUE;
+        process->candidate = g_strdup(serving);
+        if (!provision_needed(plugin, process->manifest, process->slot))
+                return FALSE;
+        process->provisioning = provision_begin(plugin, process->manifest, process->slot, on_checked, process);
+        if (!process->provisioning)
+                process_fail(process, "could not be adopted: the bus takes no message");
+        return TRUE;
+}
+
 /* The last of the answers: whose the name is. */
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Plugin *plugin = userdata;
@@ -56,8 +104,10 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
 
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0)
                 owner = "";
-        plugin->looked = TRUE;
         serving = g_strdup(newest(plugin, owner));
+        if (is_to_be_checked(plugin, serving) && check(plugin, serving))
+                return 1;
+        plugin->looked = TRUE;
         for (size_t i = 0; i < PLUGIN_SLOT_COUNT; i++) {
                 g_autofree char *other = g_steal_pointer(&plugin->slot_owners[i]);
 

@@ -49,6 +49,10 @@ static void on_handshake(Plugin *plugin, sd_bus_message *reply, const sd_bus_err
                 process_dismiss(process, "is sent away");
                 return;
         }
+        if (process->outdated && r >= 0) {
+                process_outdated(process, "runs with what its files were, or it was allowed, when it was started");
+                return;
+        }
         if (process->adopted && r > 0) {
                 process_outdated(process, problem);
                 return;
@@ -85,7 +89,8 @@ static void on_identity(const char *message, pid_t pid, void *userdata) {
         process->pid = pid;
         if (pid > 0)
                 process->pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
-        process_identified(process);
+        if (!process->unsure || !process_compare_age(process))
+                process_identified(process);
 }
 
 void process_identified(PluginProcess *process) {

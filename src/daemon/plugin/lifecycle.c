@@ -142,6 +142,7 @@ void plugin_manifest_taken(Plugin *plugin) {
                 plugin_settle_reached(plugin);
         } else if (!g_queue_is_empty(&plugin->calls))
                 plugin_begin(plugin);
+        plugin_make_known(plugin);
 }
 
 /* Before it is started again, by whomever: a source is by those who hear that it has stopped. */
@@ -428,6 +429,8 @@ const ProcessHooks *plugin_serving_hooks(void) {
 }
 
 void plugin_start_process(Plugin *plugin) {
+        /* Somebody has had the bus start it, or systemd. */
+        plugin->process->unsure = owner_lives(plugin);
         if (!process_start(plugin->process))
                 plugin_fail(plugin, "could not be started: the bus takes no message");
 }
@@ -681,6 +684,8 @@ static void name_gone(Plugin *plugin, gboolean lived) {
         case PLUGIN_LOADING:
                 if (plugin->process && plugin->process->identity)
                         ended_at_start(plugin);
+                else if (plugin->process && plugin->process->peer)
+                        plugin_fail(plugin, "ended right after its start");
                 else if (plugin->process && plugin->process->started && !lived)
                         start_again(plugin);
                 break;
@@ -712,6 +717,12 @@ static gboolean goes_to_a_stray(const Plugin *plugin, const char *owner) {
                (is_gone(plugin, owner) || plugin->state == PLUGIN_DRAINING);
 }
 
+/* Anybody may have it started at any time. Before it is known whether it may run, or which of two is to serve, nobody
+ * is asked anything: whoever has the name then is greeted then. */
+static gboolean may_be_greeted(const Plugin *plugin) {
+        return plugin->looked && !plugin->process->provisioning;
+}
+
 void plugin_owner_changed(Plugin *plugin, const char *owner) {
         gboolean had = plugin->owner != NULL, lived = owner_lives(plugin);
 
@@ -729,7 +740,7 @@ void plugin_owner_changed(Plugin *plugin, const char *owner) {
                 return;
         if (had && plugin->process->peer && strcmp(plugin->process->peer, owner) != 0)
                 plugin_fail(plugin, "lost its name to another process");
-        else if (plugin->state == PLUGIN_LOADING && owner_lives(plugin))
+        else if (plugin->state == PLUGIN_LOADING && owner_lives(plugin) && may_be_greeted(plugin))
                 process_greet(plugin->process, owner);
 }
 

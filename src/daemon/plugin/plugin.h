@@ -421,6 +421,14 @@ void plugin_adopt(Plugin *plugin);
 /* It is found, or looked for: nothing may end it for another version before it serves. */
 gboolean plugin_adopting(const Plugin *plugin);
 
+/* unasked.c */
+/* Realtime: when the helper wrote what this slot's unit may do; 0: it has not. */
+uint64_t plugin_drop_in_written(const Plugin *plugin, PluginSlot slot);
+/* It has, just now: what runs there and serves nobody is ended, and what does, runs on; the next is started anew. */
+void plugin_drop_in_changed(Plugin *plugin, PluginSlot slot);
+/* Of another manifest that was taken over, where no start is about to do it: before anybody has it started. */
+void plugin_make_known(Plugin *plugin);
+
 /* dismiss.c */
 /* Of one that does not run, as far as is known: what ran before the daemon did is to go, if nobody has looked for it
  * yet. TRUE: it is looked for; whoever waits for the end, and restart_wanted, wait for that. */

@@ -76,6 +76,9 @@ static void on_started(const char *message, void *userdata) {
 static gboolean start_unit(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
+        /* What runs there is ended first. */
+        if (starter_renews(plugin->plugins->starter, process->unit))
+                process->unsure = FALSE;
         process->start = starter_begin(plugin->plugins->starter,
                                        process->by_slot ? plugin->slot_names[process->slot] : plugin->name,
                                        process->unit, plugin->failure_count > 0, on_started, process);

@@ -88,6 +88,9 @@ struct PluginProcess {
         JsonObject *sent;          /* the configuration that it has */
         char *version;             /* as it says itself; NULL: it does not */
         gboolean adopted;          /* it ran before the daemon did */
+        gboolean checked;          /* … and may serve, by what is there now */
+        gboolean unsure;           /* it ran before it was started, and nobody knows with what … */
+        gboolean outdated;         /* … which is not what it would have now */
         gboolean started, ready, pinging;
         uint64_t last_used;        /* monotonic: by a contract's call */
         uint64_t last_heard;       /* its latest answer */
@@ -163,6 +166,10 @@ void process_open_channel(PluginProcess *process);
 void process_close_channel(PluginProcess *process);
 /* Where its calls go. */
 sd_bus *process_bus(const PluginProcess *process);
+
+/* unasked.c */
+/* Does it run with what it would have now? FALSE: that is known at once; else process_identified() follows. */
+gboolean process_compare_age(PluginProcess *process);
 
 /* greeting.c */
 /* This unique name is believed to be the process: is it? Then it is greeted. */

@@ -25,6 +25,7 @@ struct Provisioning {
         char *version;   /* of several that are installed; NULL: the one that is there */
         Manifest *manifest;
         gboolean packaged; /* nothing of it has to be approved */
+        uint64_t written[PLUGIN_SLOT_COUNT]; /* the drop-ins, before */
         sd_bus_slot *slot; /* NULL: waits for its turn */
         ProvisionDone done;
         void *userdata;
@@ -251,6 +252,13 @@ static gboolean is_current(const Provisioning *provisioning) {
                g_str_equal(plugin->manifest->version, provisioning->version);
 }
 
+/* Whatever the answer: it may have come to nothing when they were written. */
+static void follow_drop_ins(const Provisioning *provisioning) {
+        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                if (plugin_drop_in_written(provisioning->plugin, i) != provisioning->written[i])
+                        plugin_drop_in_changed(provisioning->plugin, i);
+}
+
 static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *error = sd_bus_message_get_error(reply);
         Provisioning *provisioning = userdata;
@@ -258,6 +266,7 @@ static int on_provisioned(sd_bus_message *reply, void *userdata, sd_bus_error *r
         g_autofree char *message = NULL;
 
         limits_forget(plugin);
+        follow_drop_ins(provisioning);
         if (error && sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) &&
             !starter_systemd(plugin->plugins->starter)) {
                 end(provisioning, NULL, NULL);
@@ -296,6 +305,8 @@ static int ask_helper(Provisioning *provisioning) {
         sd_bus *bus = provisioning->plugin->plugins->parameters.bus;
         int r;
 
+        for (unsigned i = 0; i < PLUGIN_SLOT_COUNT; i++)
+                provisioning->written[i] = plugin_drop_in_written(provisioning->plugin, i);
         r = sd_bus_message_new_method_call(bus, &call, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
                                            provisioning->version ? "ProvisionVersion" : "Provision");
         if (r >= 0)

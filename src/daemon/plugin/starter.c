@@ -23,7 +23,7 @@ struct Starter {
         gboolean interested; /* … and whoever comes after it is asked, too */
         sd_bus_slot *watch, *question;
         GPtrArray *starts;   /* under way; borrowed */
-        GHashTable *killed;  /* units that were told to end their processes, and not to start since */
+        GHashTable *killed;  /* units that were told to end their processes, or are to, and not to start since */
 };
 
 struct Start {
@@ -291,9 +291,17 @@ Start *starter_begin(Starter *starter, const char *name, const char *unit, bool 
         return start;
 }
 
+void starter_renew(Starter *starter, const char *unit) {
+        (void) g_hash_table_add(starter->killed, g_strdup(unit));
+}
+
+bool starter_renews(const Starter *starter, const char *unit) {
+        return g_hash_table_contains(starter->killed, unit);
+}
+
 void starter_kill(Starter *starter, const char *unit, int pidfd) {
         if (starter->systemd) {
-                (void) g_hash_table_add(starter->killed, g_strdup(unit));
+                starter_renew(starter, unit);
                 (void) sd_bus_call_method_async(starter->bus, NULL, starter->systemd, SYSTEMD_PATH,
                                                 SYSTEMD_MANAGER_INTERFACE, "KillUnit", NULL, NULL, "ssi", unit, "all",
                                                 (int32_t) SIGKILL);

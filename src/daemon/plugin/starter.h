@@ -33,5 +33,8 @@ Start *starter_begin(Starter *starter, const char *name, const char *unit, bool 
 /* done is not called. NULL is fine. */
 Start *start_cancel(Start *start);
 
+/* Should something run in this unit at its next start, that ends it first. */
+void starter_renew(Starter *starter, const char *unit);
+bool starter_renews(const Starter *starter, const char *unit);
 /* SIGKILL for every process of the unit; without systemd for the process behind pidfd (negative: none). */
 void starter_kill(Starter *starter, const char *unit, int pidfd);

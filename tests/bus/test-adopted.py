@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Anybody may have the bus start a plugin that is enabled: what runs by what its files were, or by what it was granted then, does not
+serve, be it that a daemon finds it running or that it comes while there is one."""
+
+import json
+import os
+import unittest
+
+import tap
+from gi.repository import GLib
+from harness import BUILD, ERROR, PATH, PLUGIN, House, error_name, wait_for
+from helper_bus import HELPER, HELPER_PATH
+
+NAME = 'io.cloudsnooze.Plugin1.example'
+EXAMPLE = PATH + '/plugin/example'
+DRIVER = 'org.freedesktop.DBus'
+
+
+class Adopted(unittest.TestCase):
+    def explain(self):
+        for log in sorted(self.house.directory.glob("*.log")):
+            for line in log.read_text(errors="replace").splitlines()[-20:]:
+                yield f"{log.name}: {line}"
+
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        self.root = self.house.directory / 'root'
+        for name, place in (('etc', 'etc/cloudsnooze'), ('plugins', 'etc/cloudsnooze/plugins'),
+                            ('services', 'usr/local/share/dbus-1/system-services')):
+            (self.root / place).mkdir(parents=True, mode=0o755)
+            for file in (self.house.directory / name).iterdir():
+                file.rename(self.root / place / file.name)
+            (self.house.directory / name).rmdir()
+            (self.house.directory / name).symlink_to(self.root / place)
+        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/approvals'):
+            (self.root / directory).mkdir(parents=True, mode=0o755)
+        self.client = self.house.client()
+        self.helper = self.house.spawn([BUILD / 'src/helper/snooze-helper', '--root', self.root], 'helper.log')
+        self.house.wait_for_owner(HELPER, self.helper)
+        # Nobody asks it by himself.
+        self.house.install_example(permissions=['network:any'], contracts=['RequestHandler', 'State'], events={})
+        (self.house.directory / 'state/enabled/example').unlink()
+        self.house.start_daemon()
+        self.approve()
+        self.plugin('Enable')
+        self.plugin('Load')
+
+    def plugin(self, method):
+        self.client.call(method, interface=PLUGIN, path=EXAMPLE)
+
+    def get(self, *names):
+        return [self.client.get(name, PLUGIN, EXAMPLE) for name in names]
+
+    def approve(self):
+        digest, *_ = self.client.call('ListPermissions', '(s)', ('example',), HELPER, HELPER_PATH, HELPER)
+        self.client.call('ApprovePermissions', '(sass)', ('example', ['network:any'], digest), HELPER, HELPER_PATH, HELPER)
+
+    def replace(self, **changed):
+        path = self.house.directory / 'plugins/example/plugin.json'
+        path.with_suffix('.new').write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+        path.with_suffix('.new').rename(path)
+
+    def end_process(self):
+        os.kill(self.get('Pid')[0], 9)
+        wait_for(lambda: self.client.owner(NAME) is None, 'its end')
+
+    def somebody_starts_it(self):
+        self.client.call('StartServiceByName', '(su)', (NAME, 0), DRIVER, '/org/freedesktop/DBus', DRIVER)
+        return self.client.call('GetConnectionUnixProcessID', '(s)', (NAME,), DRIVER, '/org/freedesktop/DBus', DRIVER)[0]
+
+    def found(self, **changed):
+        """Its pid: it was started while no daemon ran and its files, or some of them, had been replaced."""
+        pid = self.get('Pid')[0]
+        self.house.kill_daemon()
+        os.kill(pid, 9)
+        wait_for(lambda: self.client.owner(NAME) is None, 'its end')
+        if changed:
+            self.replace(**changed)
+        pid = self.somebody_starts_it()
+        self.house.start_daemon()
+        return pid
+
+    def assert_not_approved(self, part):
+        with self.assertRaises(GLib.Error) as caught:
+            self.plugin('Load')
+        self.assertEqual(error_name(caught.exception), ERROR + 'PluginFailed', caught.exception.message)
+        self.assertIn('asks for what nobody has approved: ' + part, caught.exception.message)
+        self.assertEqual(self.get('State', 'Pid'), ['failed', 0])
+        self.assertIn('nobody has approved: ' + part, self.get('LastError')[0])
+        wait_for(lambda: self.client.owner(NAME) is None, 'the end of what was found')
+
+    def test_one_that_is_to_be_more_than_was_approved(self):
+        self.found(contracts=['RequestHandler', 'State', 'DataProcessor'])
+        self.assert_not_approved('network:any (it was approved of a plugin.json without contract:DataProcessor)')
+        self.approve()
+        self.plugin('Load')
+        self.assertEqual(self.get('State'), ['running'])
+
+    def test_one_that_asks_for_more(self):
+        self.found(permissions=['network:any', 'processes'])
+        self.assert_not_approved('processes')
+
+    def test_one_of_another_version_that_nobody_has_approved(self):
+        self.found(version='1.9.0', permissions=['network:any', 'processes'])
+        self.assert_not_approved('processes')
+
+    def test_one_of_which_all_is_approved_is_adopted(self):
+        pid = self.found()
+        self.plugin('Load')
+        self.assertEqual(self.get('State', 'Pid', 'Restarts'), ['running', pid, 0])
+
+    def test_so_is_one_that_an_earlier_daemon_had_started(self):
+        pid = self.get('Pid')[0]
+        self.house.kill_daemon()
+        self.replace(permissions=['network:any', 'processes'])
+        self.house.start_daemon()
+        self.plugin('Load')
+        self.assertEqual(self.get('State', 'Pid'), ['running', pid])
+
+    def test_who_unloads_it_sends_it_away(self):
+        """Nothing has to be approved for that."""
+        self.found(permissions=['network:any', 'processes'])
+        self.plugin('Unload')
+        wait_for(lambda: self.client.owner(NAME) is None, 'its end')
+        self.assertEqual(self.get('LastError'), [''])
+
+    def test_one_that_comes_while_it_is_stopped(self):
+        self.plugin('Unload')
+        self.replace(permissions=['network:any', 'processes'])
+        wait_for(lambda: self.get('Permissions')[0] == [('network:any', True), ('processes', False)], 'the new manifest')
+        self.somebody_starts_it()
+        with self.assertRaises(GLib.Error) as caught:
+            self.plugin('Load')
+        self.assertIn('nobody has approved: processes', caught.exception.message)
+        self.assertEqual(self.get('State', 'Pid'), ['failed', 0])
+
+    def drop_ins(self):
+        return [path.read_text() for path in (self.root / 'etc/systemd/system').rglob('10-permissions.conf')]
+
+    def assert_lapses(self):
+        wait_for(lambda: not any('PrivateNetwork=no' in text for text in self.drop_ins()), 'what was granted to be gone')
+        self.assertEqual(len(self.drop_ins()), 2)
+
+    def test_what_was_granted_lapses_when_the_files_change(self):
+        self.assertTrue(all('PrivateNetwork=no' in text for text in self.drop_ins()))
+        self.plugin('Unload')
+        self.replace(contracts=['RequestHandler', 'State', 'DataProcessor'])
+        self.assert_lapses()
+        self.assertEqual(self.get('State', 'LastError'), ['discovered', ''])
+
+    def test_or_when_one_ends_whose_files_have_changed(self):
+        self.replace(contracts=['RequestHandler', 'State', 'DataProcessor'])
+        # Each caller may ask once a second.
+        self.house.client().call('DiscoverPlugins')
+        self.assertTrue(all('PrivateNetwork=no' in text for text in self.drop_ins()))
+        self.plugin('Unload')
+        self.assert_lapses()
+
+    def test_of_one_that_is_disabled_nothing_is_made_known(self):
+        self.plugin('Disable')
+        before = self.drop_ins()
+        self.replace(contracts=['RequestHandler', 'State', 'DataProcessor'])
+        wait_for(lambda: 'DataProcessor' in self.get('Contracts')[0], 'the new manifest')
+        # Whatever the daemon asked of it comes before this.
+        self.client.call('ListPermissions', '(s)', ('example',), HELPER, HELPER_PATH, HELPER)
+        self.assertEqual(self.drop_ins(), before)
+
+
+if __name__ == '__main__':
+    tap.main()
