@@ -134,6 +134,18 @@ static int try_bus(const char *name) {
         return r;
 }
 
+static int try_stop(const char *unit) {
+        sd_bus *bus = NULL;
+        int r = sd_bus_open_system(&bus);
+
+        if (r >= 0)
+                r = sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                       "org.freedesktop.systemd1.Manager", "StopUnit", NULL, NULL, "ss", unit,
+                                       "replace");
+        sd_bus_flush_close_unref(bus);
+        return r;
+}
+
 /* More than it may have: the kernel ends it before this returns. */
 static int try_memory(const char *mebibytes) {
         size_t size = strtoul(mebibytes, NULL, 10) << 20;
@@ -214,6 +226,10 @@ static int try(const char *method, const char *what) {
                 return try_open(what, O_WRONLY);
         if (strcmp(method, "run") == 0)
                 return try_run(what);
+        if (strcmp(method, "kill") == 0)
+                return kill((pid_t) atoi(what), SIGTERM) < 0 ? -errno : 0;
+        if (strcmp(method, "stop") == 0)
+                return try_stop(what);
         if (strcmp(method, "memory") == 0)
                 return try_memory(what);
         if (strcmp(method, "hold") == 0)
@@ -256,8 +272,8 @@ static void end_works(void *userdata) {
 
 int main(int argc, char *argv[]) {
         static char version[32] = "1.0.0";
-        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run", "bus",
-                                               "memory",  "hold",     "lose", "cpu",   "fork",   "say", NULL };
+        static const char *const methods[] = { "connect", "abstract", "read", "write", "device", "run",  "bus", "kill",
+                                               "stop",    "memory",   "hold", "lose",  "cpu",    "fork", "say", NULL };
         const SnoozePlugin plugin = {
                 .size = sizeof(SnoozePlugin),
                 .id = program_invocation_short_name,
