@@ -308,7 +308,16 @@ class Crowds(AttackTest):
     def test_diagnoses_that_wait_are_counted(self):
         os.kill(self.house.polkit.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.house.polkit.pid, signal.SIGCONT)
-        answers = [self.house.client().send('Diagnose') for _ in range(40)]
+        crowd, daemon = [self.house.client() for _ in range(40)], self.house.daemon.pid
+        # All at once: each waits 3 s for polkit, and then makes place for another one.
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            answers = [client.send('Diagnose') for client in crowd]
+            for client in crowd:
+                # Behind it, at the bus.
+                client.call('GetId', interface='org.freedesktop.DBus', path='/org/freedesktop/DBus', destination='org.freedesktop.DBus')
+        finally:
+            os.kill(daemon, signal.SIGCONT)
         wait_for(lambda: all(answers), 'all answers')
         names = [error_name(error) for (_, error), in answers if error]
         self.assertEqual(set(names), {LIMITS})
