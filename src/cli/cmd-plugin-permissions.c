@@ -129,7 +129,7 @@ static void print_terms(const Asked *asked) {
         g_autofree char *program = terms_called(asked, "program:"), *contracts = terms_called(asked, "contract:"),
                         *events = terms_called(asked, "event:");
 
-        g_print("It is approved for its program %s%s%s%s%s; another program, or one that is more, asks again.\n",
+        g_print("Approval is for its program %s%s%s%s%s; another program, or one that is more, asks again.\n",
                 program ?: "", contracts ? " as " : "", contracts ?: "", events ? ", told of " : "", events ?: "");
 }
 

@@ -227,6 +227,13 @@ static gboolean switch_link(int own, const char *version, GError **error) {
         return TRUE;
 }
 
+/* Before it can be read as one of those that ask. */
+static gboolean narrow(const Work *work, const char *id, GError **error) {
+        g_autoptr(GError) e = NULL;
+
+        return provision_narrow_installed(work->places, id, &e) || fail_place(error, e);
+}
+
 /* Beside the others. */
 static gboolean add(const Work *work, const Manifest *named, Installed *ret, GError **error) {
         g_autofree char *path = g_build_filename(INSTALLED_PLUGINS, named->id, NULL),
@@ -254,6 +261,8 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
                         VERSIONS_MAX, named->id, named->id);
                 return FALSE;
         }
+        if (!narrow(work, named->id, error))
+                return FALSE;
         if (renameat2(work->directory, place, own, named->version, RENAME_NOREPLACE) < 0 || fsync(own) < 0)
                 return fail(error, path, "takes no version");
         *ret = INSTALLED_NEW;
@@ -261,16 +270,14 @@ static gboolean add(const Work *work, const Manifest *named, Installed *ret, GEr
 }
 
 static gboolean put_in_place(const Work *work, const Manifest *named, Installed *ret, GError **error) {
-        g_autoptr(GError) e = NULL;
-
-        /* Before it can be read as one of those that ask. Where none is there, what was approved of an earlier plugin
-         * of its name is nobody's. */
-        if (!provision_narrow_installed(work->places, named->id, &e))
-                return fail_place(error, e);
         *ret = INSTALLED_NEW;
+        if (faccessat(work->installed, named->id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                return add(work, named, ret, error);
+        /* What was approved of an earlier plugin of its name is nobody's. */
+        if (!narrow(work, named->id, error))
+                return FALSE;
         if (renameat2(work->directory, named->id, work->installed, named->id, RENAME_NOREPLACE) < 0)
-                return errno == EEXIST ? add(work, named, ret, error)
-                                       : fail(error, INSTALLED_PLUGINS, "takes no plugin");
+                return fail(error, INSTALLED_PLUGINS, "takes no plugin");
         return fsync(work->installed) == 0 || fail(error, INSTALLED_PLUGINS, "cannot be synced");
 }
 

@@ -94,7 +94,7 @@ static gboolean read_approval(Approvals *approvals, const char *path, const char
         g_autoptr(Approval) approval = g_new0(Approval, 1);
 
         if (!digest || !permissions || (with_terms && !terms) || json_object_get_size(object) != (with_terms ? 3 : 2))
-                return invalid(error, path, "%s: expected {manifest_sha256, permissions%s}", where,
+                return invalid(error, path, "%s: expected {manifest_sha256, permissions%s}", *where ? where : "/",
                                with_terms ? ", terms" : "");
         approval->digest = g_strdup(digest);
         approval->permissions = read_list(permissions, is_permission);
@@ -113,6 +113,7 @@ static gboolean read_object(Approvals *approvals, const char *path, JsonNode *ro
         JsonObject *object = JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
         JsonArray *array = object ? json_get_array(object, "approved") : NULL;
 
+        /* As it was kept before there were terms. */
         if (object && json_object_has_member(object, "manifest_sha256"))
                 return read_approval(approvals, path, "", object, FALSE, error);
         if (!array || json_object_get_size(object) != 1 || json_array_get_length(array) > APPROVALS_MAX)
@@ -291,12 +292,13 @@ void approvals_approve(Approvals *approvals, const Manifest *manifest, const cha
                 if (is_of(other, manifest) || grants_no_more(other, approval))
                         g_ptr_array_remove_index(approvals->list, i);
         }
+        if (!permissions[0]) {
+                approval_free(approval);
+                return;
+        }
         if (approvals->list->len >= APPROVALS_MAX)
                 g_ptr_array_remove_index(approvals->list, 0);
-        if (permissions[0])
-                g_ptr_array_add(approvals->list, approval);
-        else
-                approval_free(approval);
+        g_ptr_array_add(approvals->list, approval);
 }
 
 gboolean approvals_include(const Approvals *approvals, const Manifest *manifest, const char *permission) {

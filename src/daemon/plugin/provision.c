@@ -211,7 +211,7 @@ char *provision_refusal(const Plugin *plugin, const Manifest *manifest) {
 
         if (manifest_packaged(manifest) || plugin_is_native(plugin) ||
             (!starter_systemd(plugin->plugins->starter) && !plugin->provisioned[PLUGIN_SLOT_A] &&
-             !plugin->provisioned[PLUGIN_SLOT_B]))
+             !plugin->provisioned[PLUGIN_SLOT_B] && !has_approvals(plugin, ".json")))
                 return NULL;
         return not_approved(plugin, manifest->versioned && other ? manifest->version : NULL, manifest);
 }
