@@ -104,6 +104,22 @@ class Swap(CountingTest):
             self.assertEqual((answer['version'], answer['count']), (version, before + 1))
         wait_for(lambda: self.client.owner('io.cloudsnooze.Plugin1.counting') is not None, 'its name')
 
+    def in_second_slot(self):
+        with open(f'/proc/{self.get("Pid")}/environ') as environment:
+            return 'SNOOZE_SLOT=b' in environment.read().split('\0')
+
+    def test_what_has_come_to_rest_starts_where_the_bus_starts_it(self):
+        self.upgrade('1.1.0')
+        self.assertTrue(self.in_second_slot())
+        self.of('Unload')
+        self.of('Load')
+        self.assertEqual((self.in_second_slot(), self.ask()['version']), (False, '1.1.0'))
+        self.upgrade('1.2.0')
+        self.assertTrue(self.in_second_slot())
+        self.end()
+        self.wait_for_state('running')
+        self.assertEqual((self.in_second_slot(), self.ask()['version']), (False, '1.2.0'))
+
     def test_migration_and_a_downgrade_that_cannot_read_it(self):
         self.count(3)
         self.upgrade('2.0.0', 'format2')

@@ -380,6 +380,30 @@ def what_was_granted_lapses(machine):
     machine.run("snooze", "plugin", "uninstall", "lapse")
 
 
+def in_second_slot(machine):
+    result = machine.run("busctl", "call", "io.cloudsnooze.Snooze1", f"{ROOT}/plugin/lapse", PLUGIN, "Upgrade", "s", "1.1.0", check=False)
+    assert result.returncode == 0 or "change" in result.stderr.lower() or "busy" in result.stderr.lower(), result.stderr
+    return machine.plugin_property("lapse", "Unit") == "snooze-plugin-b@lapse.service"
+
+
+def what_came_to_rest_in_the_second_slot_is_found_in_the_first(machine):
+    """after a hot-swap and its end, one that anybody has the bus start is the one that is looked at, and no failure"""
+    install(machine, "lapse", [])
+    plugin_call(machine, "lapse", "Enable")
+    plugin_call(machine, "lapse", "Restart")
+    lapse(machine, exec="lapse", version="1.1.0")
+    wait_until(lambda: in_second_slot(machine), "the new version")
+    for _ in range(2):
+        wait_until(lambda: machine.unit("snooze-plugin@lapse.service", "MainPID") == "0", "the end of the one before")
+        plugin_call(machine, "lapse", "Unload")
+        assert anybody_starts(machine) != "0"
+        plugin_call(machine, "lapse", "Load")
+        assert [machine.plugin_property("lapse", name) for name in ("State", "Unit", "Version", "LastError", "Restarts")] == \
+            ["running", "snooze-plugin@lapse.service", "1.1.0", "", 0]
+        plugin_call(machine, "lapse", "Unload")
+    machine.run("snooze", "plugin", "uninstall", "lapse")
+
+
 SCRIPT = """#!/usr/bin/python3
 import os, signal, socket
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
@@ -653,6 +677,6 @@ def run(plan, installed, bus, build):
         machine.build = build
         run_on(plan, machine, [*PERMISSION_CASES, names_are_not_looked_up_for_others, one_is_taken_back, more_is_asked_again,
                                what_anybody_has_started_is_not_what_was_approved, what_anybody_has_started_is_adopted,
-                               what_was_granted_lapses,
+                               what_was_granted_lapses, what_came_to_rest_in_the_second_slot_is_found_in_the_first,
                                a_script_is_run, scripts_of_the_template_are_run, what_no_package_brought, a_package_brings_one_of_its_name,
                                limits_are_live, a_captured_daemon, nothing_is_left, what_cannot_be_set_aside_is_owed, it_leaves_when_idle])

@@ -90,12 +90,30 @@ static void add_slot(Draining *d, const char *slot, const char *behaviour) {
         fixture_write(&d->f, name, entry);
 }
 
+/* What the bus starts by the plugin's own name: of the version that counts. */
+static void place(Draining *d, const char *behaviour) {
+        g_autofree char *text = g_strdup_printf("exec %s one %s %s\n", g_getenv("FAKE_PLUGIN"), behaviour,
+                                                d->f.directory);
+
+        fixture_write(&d->f, "one.program", text);
+}
+
+static void add_own(Draining *d) {
+        g_autofree char *entry = g_strdup_printf("[D-BUS Service]\nName=io.cloudsnooze.Plugin1.one\n"
+                                                 "Exec=/bin/sh %s/one.program\n",
+                                                 d->f.directory);
+
+        fixture_write(&d->f, "services/io.cloudsnooze.Plugin1.one.service", entry);
+}
+
 /* Version 1.0.0 has a call for so many seconds at most when 1.1.0 takes its place. */
 static void begin(Draining *d, const char *old, const char *new, const char *seconds) {
         d->timeouts = g_strdup_printf(TIMEOUTS, seconds);
         d->f.trial = 100 * USEC_PER_MSEC;
         fixture_prepare(&d->f);
         fixture_add(&d->f, "one", old, CONTRACTS, d->timeouts);
+        place(d, old);
+        add_own(d);
         add_slot(d, "a", new);
         add_slot(d, "b", new);
         fixture_start(&d->f, "{}");
@@ -107,6 +125,7 @@ static void begin(Draining *d, const char *old, const char *new, const char *sec
         d->old = d->plugin->process->pid;
         d->end = (int) syscall(SYS_pidfd_open, d->old, 0);
         g_assert_cmpint(d->end, >=, 0);
+        place(d, new);
         upgrade(d, "1.1.0", &d->upgrade);
         run_until(d->f.bus.event, d->plugin->previous);
         g_assert_cmpstr(d->plugin->manifest->version, ==, "1.1.0");

@@ -435,6 +435,15 @@ void plugin_start_process(Plugin *plugin) {
                 plugin_fail(plugin, "could not be started: the bus takes no message");
 }
 
+/* Where the bus starts it, whoever asks for that: one that was started meanwhile is then the one that is looked at.
+ * Not while another one ends there, or for one whose own slot has it. */
+static void choose_slot(Plugin *plugin) {
+        if (plugin->previous || plugin->by_slot || plugin->slot == PLUGIN_SLOT_A)
+                return;
+        plugin->slot = PLUGIN_SLOT_A;
+        plugin_bus_changed(plugin, "Unit", NULL);
+}
+
 void plugin_begin(Plugin *plugin) {
         g_autofree char *problem = NULL;
 
@@ -474,6 +483,7 @@ void plugin_begin(Plugin *plugin) {
                 return;
         if (plugin->behind)
                 dependencies_wake(plugin);
+        choose_slot(plugin);
         plugin->process = process_new(plugin, plugin->slot, plugin->manifest, &serving);
         plugin->process->by_slot = plugin->by_slot || plugin->slot != PLUGIN_SLOT_A || drain_has_name(plugin);
         plugin->by_slot = FALSE;
