@@ -7,8 +7,8 @@ import os
 import unittest
 
 import tap
-from gi.repository import GLib
-from harness import BUILD, ERROR, PATH, PLUGIN, House, error_name, wait_for
+from gi.repository import Gio, GLib
+from harness import BUILD, ERROR, PATH, PLUGIN, SOURCE, House, error_name, wait_for
 from helper_bus import HELPER, HELPER_PATH
 
 NAME = 'io.cloudsnooze.Plugin1.example'
@@ -98,8 +98,12 @@ class Adopted(unittest.TestCase):
         self.assertEqual(self.get('State'), ['running'])
 
     def test_one_that_asks_for_more(self):
+        told = self.house.watcher.listen(PLUGIN, 'StateChanged', EXAMPLE)
         self.found(permissions=['network:any', 'processes'])
         self.assert_not_approved('processes')
+        # It was asked for what it knows, and then to go.
+        self.house.watcher.hear()
+        self.assertIn('draining', [state for change in told for state in change])
 
     def test_one_of_another_version_that_nobody_has_approved(self):
         self.found(version='1.9.0', permissions=['network:any', 'processes'])
@@ -109,6 +113,31 @@ class Adopted(unittest.TestCase):
         pid = self.found()
         self.plugin('Load')
         self.assertEqual(self.get('State', 'Pid', 'Restarts'), ['running', pid, 0])
+
+    def test_one_that_cannot_be_looked_at_runs_on_until_it_can(self):
+        self.helper.kill()
+        answers, asked = ['the disk is full'] * 2, []
+
+        def on_call(connection, sender, path, interface, method, parameters, invocation):
+            if method == 'Provision':
+                asked.append(parameters.unpack())
+            if method == 'Provision' and answers:
+                invocation.return_dbus_error(ERROR + 'Failed', answers.pop())
+            else:
+                invocation.return_value(None)
+
+        stub = self.house.client()
+        xml = (SOURCE / 'introspection/io.cloudsnooze.Helper1.xml').read_text()
+        stub.connection.register_object(HELPER_PATH, Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0], on_call, None, None)
+        stub.call('RequestName', '(su)', (HELPER, 0), DRIVER, '/org/freedesktop/DBus', DRIVER)
+        pid = self.found()
+        loaded = self.client.send('Load', interface=PLUGIN, path=EXAMPLE)
+        wait_for(lambda: loaded, 'the load to be refused')
+        self.assertIn('the disk is full', loaded[0][1].message)
+        self.assertIsNotNone(self.client.owner(NAME))
+        # It is tried again by the daemon itself.
+        wait_for(lambda: self.get('State') == ['running'], 'the third answer to count')
+        self.assertEqual((self.get('Pid'), len(asked)), ([pid], 3))
 
     def test_so_is_one_that_an_earlier_daemon_had_started(self):
         pid = self.get('Pid')[0]

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/errors.h"
 #include "base/names.h"
 #include "daemon/plugin/plugin.h"
 
@@ -62,10 +63,22 @@ static void on_checked(Plugin *plugin, const char *error, const char *message, v
         process->provisioning = NULL;
         for (size_t i = 0; i < G_N_ELEMENTS(plugin->owner_questions); i++)
                 plugin->owner_questions[i] = sd_bus_slot_unref(plugin->owner_questions[i]);
-        if (!error || plugin->dismissed) {
+        /* Nothing is known against it: it runs on, unasked, until that can be looked at. */
+        if (g_strcmp0(error, ERROR_PLUGIN_FAILED) == 0 && !plugin->dismissed) {
+                process_end(&plugin->process, FALSE, message);
+                plugin_fail(plugin, "%s", message);
+                return;
+        }
+        if (!error || plugin->dismissed || g_str_equal(error, ERROR_NOT_APPROVED)) {
+                /* It goes with what it knows; what is there now is refused then. */
+                if (error && !plugin->dismissed) {
+                        process->outdated = TRUE;
+                        process->unsure = FALSE;
+                }
                 process->checked = TRUE;
                 process->slot = plugin->slot;
                 process->unit = plugin->units[plugin->slot];
+                plugin_set_timer(plugin, plugin_timeout(plugin, TIMEOUT_START));
                 plugin_adopt(plugin);
                 return;
         }

@@ -293,6 +293,11 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         }
         switch (plugin->state) {
         case PLUGIN_LOADING:
+                /* Nothing was started yet. It waits for others, or for the helper, which has a deadline of its own. */
+                if (plugin->process && plugin->process->provisioning) {
+                        plugin_set_timer(plugin, state_deadline(plugin));
+                        break;
+                }
                 plugin_fail(plugin, "did not appear on the bus within %g s",
                             (double) plugin_timeout(plugin, TIMEOUT_START) / USEC_PER_SEC);
                 break;

@@ -106,6 +106,9 @@ static void on_provisioned(Plugin *plugin, const char *error, const char *messag
         PluginProcess *process = userdata;
 
         process->provisioning = NULL;
+        /* The deadline is for what begins now. */
+        if (process == plugin->process && plugin->state == PLUGIN_LOADING)
+                plugin_set_timer(plugin, plugin_timeout(plugin, TIMEOUT_START));
         if (error)
                 process_fail(process, "%s", message);
         else if (!start_limited(process))

@@ -15,8 +15,8 @@
 
 #define WRITTEN_MAX 65536U
 
-/* A reload of systemd takes a tenth of a second, or many on a machine that is busy starting; the plugin's own
- * deadline is shorter. */
+/* A reload of systemd takes a tenth of a second, or many on a machine that is busy starting. The plugin's own deadline
+ * begins when it has answered. */
 #define HELPER_TIMEOUT (120 * USEC_PER_SEC)
 
 struct Provisioning {
