@@ -14,6 +14,7 @@ from counting import COUNTING, CountingTest
 from harness import ERROR, MANAGER, NAME, PATH, PLUGIN, QUIET, SOURCE, BusTest, House, wait_for, wait_for_file
 
 EXAMPLE = PATH + '/plugin/example'
+DRIVER = 'org.freedesktop.DBus'
 
 
 class LimitsTest(BusTest):
@@ -77,6 +78,18 @@ class Limits(LimitsTest):
         wait_for(lambda: changed and len(self.told) == 3, 'the helper to be told')
         # Back to what the files below the daemon's own say.
         self.assertEqual(self.told[2], ('example', {'memory_mb': 16}))
+
+    def test_a_refusal_is_one_for_whoever_came_meanwhile(self):
+        self.held = []
+        loaded = self.load()
+        wait_for(lambda: self.held, 'the helper to be told')
+        self.client.call('StartServiceByName', '(su)', ('io.cloudsnooze.Plugin1.example', 0), DRIVER, '/org/freedesktop/DBus', DRIVER)
+        # Longer than a greeting takes.
+        states = {self.client.get('State', PLUGIN, EXAMPLE) for _ in range(200)}
+        self.assertEqual(states, {'loading'})
+        self.held[0].return_dbus_error(ERROR + 'InvalidArgument', 'so it is')
+        wait_for(lambda: loaded, 'the load to be refused')
+        self.assertIn('so it is', loaded[0][1].message)
 
     def test_what_is_not_waited_for_was_told_all_the_same(self):
         loaded = self.load()

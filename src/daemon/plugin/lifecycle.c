@@ -735,7 +735,7 @@ static gboolean goes_to_a_stray(const Plugin *plugin, const char *owner) {
 /* Anybody may have it started at any time. Before it is known whether it may run, or which of two is to serve, nobody
  * is asked anything: whoever has the name then is greeted then. */
 static gboolean may_be_greeted(const Plugin *plugin) {
-        return plugin->looked && !plugin->process->provisioning;
+        return plugin->looked && !plugin->process->provisioning && !plugin->process->limiting;
 }
 
 void plugin_owner_changed(Plugin *plugin, const char *owner) {
