@@ -379,7 +379,8 @@ void dispatch_plugin_changed(Plugin *plugin) {
         for (guint i = 0; i < dispatches->len; i++) {
                 const Dispatch *dispatch = g_ptr_array_index(dispatches, i);
 
-                for (guint j = 0; j < dispatch->next; j++) {
+                /* Its event was called off, and its end is told in a later iteration of the loop. */
+                for (guint j = 0; !dispatch->stopped && j < dispatch->next; j++) {
                         Handler *handler = g_ptr_array_index(dispatch->handlers, j);
 
                         /* What becomes of it is told in a later iteration of the loop. */
