@@ -348,8 +348,8 @@ static int run_plugin_install(Cli *cli, int argc, char **argv) {
                 return error ? cli_fail(cli, error) : code;
         if (!install(cli, &staging, &claim, &outcome, &error))
                 return cli_fail(cli, error);
-        if (outcome.changed)
-                plugin_discover(cli);
+        /* Also where it was installed already: nobody may have looked since. */
+        plugin_discover(cli);
         return tell(cli, &outcome);
 }
 

@@ -216,17 +216,22 @@ void plugin_tell_left(Cli *cli, const char *id, const char *heir) {
                            (const char *) file->data, id, heir);
 }
 
-/* What an earlier one leaves where it was not uninstalled. Of another machine that is not seen from here. */
-static gboolean is_left(const Cli *cli, const char *id) {
+/* What an earlier one leaves where it was not uninstalled, or somebody wrote for it. Of another machine only what the
+ * daemon tells is seen from here. */
+static gboolean is_left(Cli *cli, const char *id) {
         const char *configuration = g_getenv("SNOOZE_CONFIG_DIRECTORY"), *state = g_getenv("SNOOZE_STATE_DIRECTORY");
         g_autoptr(GHashTable) files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
+        (void) add_origins(cli, id, files, NULL);
+        add_unnamed(cli, id, files);
         if (cli->host)
-                return FALSE;
+                return g_hash_table_size(files) > 0;
         add_if_there(files, g_strdup_printf("%s/approvals/%s.json", configuration ?: PKGSYSCONFDIR, id));
         add_if_there(files, g_strdup_printf("%s/enabled/%s", state ?: STATE_DIRECTORY, id));
         add_if_there(files, g_strdup_printf("%s/disabled/%s", state ?: STATE_DIRECTORY, id));
-        add_if_there(files, g_strdup_printf(UNIT_DIRECTORY "/" PLUGIN_UNIT_PREFIX "%s.service.d", id));
+        add_if_there(files, g_strdup_printf("/etc/sysusers.d/cloudsnooze-plugin-%s.conf", id));
+        add_if_there(files, g_strdup_printf("/usr/local/share/dbus-1/system-services/" PLUGIN_NAME_PREFIX "%s.service",
+                                            id));
         return g_hash_table_size(files) > 0;
 }
 
@@ -250,16 +255,17 @@ static int uninstall(Cli *cli, const char *id) {
         installed = remove_versions(cli, id, "", &error);
         if (error)
                 return fail(cli, id, error);
-        if (!there && !installed) {
-                g_printerr(SNOOZE_COMMAND
-                           ": There is no plugin '%s', and what one of that name may have left is gone.\n"
-                           "See: %s plugin list\n",
-                           id, cli_command(cli));
-                return EXIT_CODE_FAILED;
-        }
-        if (installed)
-                plugin_discover(cli);
         plugin_tell_left(cli, id, "the next plugin of that name");
+        if (!there && !installed) {
+                g_printerr(SNOOZE_COMMAND ": There is no plugin '%s'%s\n"
+                                          "See: %s plugin list\n",
+                           id,
+                           cli->host ? " there; what the daemon or the helper kept of one of that name is gone."
+                                     : ", and nothing that one of that name has left was found.",
+                           cli_command(cli));
+                return cli->host ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+        }
+        plugin_discover(cli);
         sentence = g_strdup_printf("%s is disabled; its user, units and permissions are gone, and its state and what "
                                    "was configured for it%s",
                                    id,

@@ -136,7 +136,6 @@ static gboolean add_permissions(Table *table, SnoozeClientPlugin *plugin) {
         return missing;
 }
 
-/* Somebody keeps it to what it asks for and may, as GetResources tells; one that does not answer is believed to. */
 gboolean plugin_lacks_approval(const GError *error) {
         return strstr(error->message, "nobody has approved") != NULL;
 }
@@ -148,6 +147,7 @@ int plugin_fail(const Cli *cli, GError *error) {
         return refused ? EXIT_CODE_REFUSED : code;
 }
 
+/* Somebody keeps it to what it asks for and may, as GetResources tells; one that does not answer is believed to. */
 static gboolean is_enforced(GVariant *resources) {
         gboolean enforced = TRUE;
 

@@ -121,6 +121,24 @@ class Forgotten(Running):
         self.of('Load')
         self.assertRuns('1.0.0', 1)
 
+    def test_what_was_removed_by_hand_and_never_enabled_is_forgotten(self):
+        self.install(self.source(**self.ASKS))
+        self.start_daemon()
+        self.assertEqual(self.snooze('configure', 'counting', 'token=open sesame').returncode, 0)
+        secrets = self.house.directory / 'etc/plugins/counting.env'
+        secrets.parent.mkdir(exist_ok=True)
+        secrets.write_text('SNOOZE_TOKEN=sesame\n')
+        secrets.chmod(0o640)
+        shutil.rmtree(self.installed / 'counting')
+        wait_for(lambda: COUNTING not in self.client.call('ListPlugins')[0], 'it to be missed')
+        result = self.snooze('uninstall', 'counting')
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(f'snooze: warning: {secrets} says something of counting', result.stderr)
+        self.assertNotIn('open sesame', (self.house.directory / 'state/snooze.json').read_text())
+        secrets.unlink()
+        result = self.snooze('uninstall', 'counting')
+        self.assertEqual((result.returncode, 'nothing that one of that name has left' in result.stderr), (1, True), result.stderr)
+
     def test_what_is_broken_is_repaired_with_all_that_it_has(self):
         """It lacks its manifest, and was never uninstalled."""
         self.install(self.source(permissions=['processes'], **self.ASKS))
