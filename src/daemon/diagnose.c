@@ -109,7 +109,8 @@ static void diagnose_metrics(Manager *manager, GPtrArray *findings) {
 static gboolean is_down(const Plugin *plugin) {
         PluginState state = plugin_state(plugin);
 
-        return plugin_enabled(plugin) && (state == PLUGIN_FAILED || state == PLUGIN_QUARANTINED);
+        return plugin_enabled(plugin) &&
+                (state == PLUGIN_FAILED || state == PLUGIN_QUARANTINED || plugin_refused(plugin));
 }
 
 /* Its source, or one of its subjects: what is wrong with it is told once. */

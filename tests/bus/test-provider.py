@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 import tap
+from gi.repository import GLib
 from harness import MANAGER, PATH, PLUGIN, PROVIDER, QUIET, BusTest, House, wait_for
 
 CLOUD = PATH + '/provider/cloud'
@@ -49,6 +50,23 @@ class Found(ProviderTest):
         self.house.behave(detect=False)
         self.house.start_daemon()
         self.wait_for_problem('No provider recognizes this machine')
+
+
+class Lacking(ProviderTest):
+    cloud = {'schema': {'zone': {'type': 'string', 'description': 'Where', 'required': True}}}
+
+    def test_one_that_lacks_a_setting_when_it_is_enabled_is_asked_once_it_has_it(self):
+        plugin = PATH + '/plugin/cloud'
+        self.house.start_daemon()
+        of = lambda method, signature='()', arguments=(): self.client.call(method, signature, arguments, PLUGIN, plugin)
+        state = lambda: self.client.get('State', PLUGIN, plugin)
+        for _ in range(2):
+            of('Disable')
+            of('Enable')
+            wait_for(lambda: state() == 'failed', 'it to be refused')
+        self.assertIn('zone: is required', self.client.get('LastError', PLUGIN, plugin))
+        of('Configure', '(a{sv})', ({'zone': GLib.Variant('s', 'a')},))
+        wait_for(lambda: state() not in ('failed', 'quarantined'), 'it to be refused no more')
 
 
 class Slow(ProviderTest):

@@ -536,9 +536,9 @@ class Registry(BusTest):
         for part, changes in (('has the isolation container, which this build does not serve', {}),
                               ('has the runtime http, which this build does not serve', {'isolation': 'process', 'runtime': 'http'})):
             if changes:
+                del states[:]
                 self.rewrite('one', **changes)
-                wait_for(lambda: self.get('State') == 'discovered', 'the other manifest')
-            del states[:]
+                wait_for(lambda: self.get('LastError') == part, 'the other manifest')
             for _ in range(10):
                 self.assertFails(ERROR + 'PluginFailed', 'LoadPlugin', '(s)', ('one',), part=part)
             wait_for(lambda: len(told()) >= 2, 'what was told')

@@ -143,6 +143,7 @@ void plugin_manifest_taken(Plugin *plugin) {
         } else if (!g_queue_is_empty(&plugin->calls))
                 plugin_begin(plugin);
         plugin_make_known(plugin);
+        plugin_foresee_later(plugin);
 }
 
 /* Before it is started again, by whomever: a source is by those who hear that it has stopped. */

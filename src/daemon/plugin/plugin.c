@@ -39,6 +39,12 @@ const Manifest *plugin_manifest(const Plugin *plugin) {
         return plugin->manifest;
 }
 
+const Manifest *plugin_next_manifest(const Plugin *plugin) {
+        if (plugin->refused && !plugin->refused->versioned)
+                return plugin->refused;
+        return plugin->next_manifest ?: plugin->manifest;
+}
+
 const char *plugin_broken(const Plugin *plugin) {
         return plugin_active(plugin) ? plugin->broken_told : NULL;
 }
@@ -121,6 +127,10 @@ void plugin_set_error(Plugin *plugin, const char *message) {
         plugin->last_error = plugin_words(message);
 }
 
+gboolean plugin_refused(const Plugin *plugin) {
+        return !plugin_active(plugin) && (plugin->misconfigured || plugin->lacking) && *plugin->last_error;
+}
+
 static void replace_error(Plugin *plugin, const char *error) {
         if (g_str_equal(error, plugin->last_error))
                 return;
@@ -168,12 +178,36 @@ void plugin_tell_broken(Plugin *plugin, const char *broken) {
         plugins_problem(plugin->plugins, plugin->id, message);
 }
 
+/* It was refused for something that no setting of its own mends. NULL: it was not. Caller frees. */
+static char *refusal_advice(const Plugin *plugin) {
+        g_autofree char *unserved = NULL, *limits = NULL;
+
+        if (plugin->lacking)
+                return g_strdup("It needs no restart once that is mended. See " SNOOZE_COMMAND " plugin list");
+        if (!plugin->misconfigured)
+                return NULL;
+        unserved = manifest_unserved(plugin->manifest);
+        if (unserved)
+                return g_strdup_printf("Another version of it may be served; or disable it: sudo " SNOOZE_COMMAND
+                                       " plugin disable %s",
+                                       plugin->id);
+        limits = manifest_obstacle(plugin, plugin->manifest) ?: limits_obstacle(plugin, plugin->manifest);
+        return limits ? g_strdup("It needs no restart once less is configured. See " SNOOZE_COMMAND
+                                 " config get plugins.limits")
+                      : NULL;
+}
+
 char *plugin_advice(const Plugin *plugin) {
+        char *advice;
+
         if (!plugin->manifest)
                 return g_strdup_printf("Mend the file, or disable it: sudo " SNOOZE_COMMAND " plugin disable %s",
                                        plugin->id);
         /* It is looked at again as soon as something of that changes. */
-        if (plugin->misconfigured || plugin->lacking)
+        advice = refusal_advice(plugin);
+        if (advice)
+                return advice;
+        if (plugin->misconfigured)
                 return g_strdup_printf("It needs no restart once that is mended. See " SNOOZE_COMMAND
                                        " plugin info %s; what may be configured: " SNOOZE_COMMAND
                                        " plugin configure %s",
@@ -195,19 +229,41 @@ void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reaso
 }
 
 /* What no start would change is told to whoever lets it run, and not first to whoever asks it something. One that may
- * run yet is not to be refused; nor is one that lacks a setting, which may come in a file that nobody watches. */
+ * run yet is not to be refused; nor is one that lacks a setting, which may come in a file that nobody watches. One
+ * that has failed was begun meanwhile, and knows why. */
 static void foresee(Plugin *plugin) {
         g_autofree char *problem = NULL;
 
-        if (!plugin->manifest || !plugin_may_run(plugin) || plugin_active(plugin) || plugin->dismissed ||
+        plugin->unforeseen = FALSE;
+        if (!plugin->manifest || !plugin_may_run(plugin) || plugin_active(plugin) || plugin_awaited(plugin) ||
+            plugin->behind || plugin->dismissed || plugin->state == PLUGIN_FAILED ||
             plugin->state == PLUGIN_QUARANTINED || (!plugin->looked && origin_known(plugin)))
                 return;
-        problem = manifest_obstacle(plugin, plugin->manifest);
+        problem = manifest_obstacle(plugin, plugin->manifest) ?: limits_obstacle(plugin, plugin->manifest);
         plugin->misconfigured = problem != NULL;
         if (problem)
                 plugin_refuse(plugin, problem);
         else
                 (void) dependencies_refuse(plugin);
+}
+
+static void foresee_all(void *data) {
+        Plugins *plugins = data;
+
+        plugins->foreseeing = FALSE;
+        for (guint i = 0; i < plugins->list->len; i++) {
+                Plugin *plugin = g_ptr_array_index(plugins->list, i);
+
+                if (plugin->unforeseen)
+                        foresee(plugin);
+        }
+}
+
+void plugin_foresee_later(Plugin *plugin) {
+        if (!plugin->plugins->foreseeing)
+                plugins_defer(plugin->plugins, foresee_all, NULL, plugin->plugins);
+        plugin->plugins->foreseeing = TRUE;
+        plugin->unforeseen = TRUE;
 }
 
 void plugin_enabled_changed(Plugin *plugin, gboolean enabled) {

@@ -93,6 +93,7 @@ struct Plugin {
         char *dependency_error;  /* the first that was not */
         gboolean lacking;        /* last_error is about a dependency */
         gboolean misconfigured;  /* it was refused because of its configuration */
+        gboolean unforeseen;     /* its manifest is new: plugin_foresee_later() */
 
         PluginState state;
         char *last_error;
@@ -182,6 +183,7 @@ struct Plugins {
         GQueue deferred;
         sd_event_source *deferral;
         gboolean review_deferred; /* of dependencies */
+        gboolean foreseeing;      /* plugin_foresee_later() */
         GPtrArray *endings;      /* Ending: of processes that are being killed; owns */
         sd_event_source *care;
         gsize data_bytes;        /* of all blocks under way */
@@ -255,6 +257,8 @@ Plugin *dependencies_missing(const Plugin *plugin, const Manifest *manifest);
 /* Why a version of a plugin can be started by nobody here: what this build does not serve, what this machine does not
  * have and nobody has configured less of. NULL: it may be. Caller frees. */
 char *manifest_obstacle(const Plugin *plugin, const Manifest *manifest);
+/* What is configured of plugins.limits is more than it allows; NULL: it is not. Caller frees. */
+char *limits_obstacle(const Plugin *plugin, const Manifest *manifest);
 /* Why the one that is there is not started, as long as nobody configures something else, or NULL. Caller frees. */
 char *configuration_obstacle(Plugin *plugin);
 /* Takes the manifest: a running plugin is replaced by that version, any other is started with it. done as in
@@ -323,6 +327,9 @@ pid_t plugin_pid(const Plugin *plugin);
 void plugin_tell_changed(Plugin *plugin, PluginState previous, const char *reason);
 /* It is on the disk. */
 void plugin_enabled_changed(Plugin *plugin, gboolean enabled);
+/* It is new, or its manifest is: refused in the next iteration of the loop, when the others are looked at too, where
+ * no start would change what is in the way. */
+void plugin_foresee_later(Plugin *plugin);
 /* The mark that plugin_begin() waits for. */
 void plugin_mark_made(Plugin *plugin);
 void plugin_set_error(Plugin *plugin, const char *message);

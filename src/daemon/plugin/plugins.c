@@ -161,9 +161,13 @@ static gboolean same_directories(const Config *a, const Config *b) {
 
 /* Whoever asks for it next has it started, if nothing else is in the way. */
 static void review_misconfigured(Plugin *plugin) {
-        g_autofree char *obstacle = plugin->misconfigured ? configuration_obstacle(plugin) : NULL;
+        g_autofree char *obstacle = NULL;
 
-        if (!plugin->misconfigured || obstacle)
+        if (!plugin->misconfigured)
+                return;
+        /* It does not run, as far as is known: what was foreseen counts. */
+        obstacle = configuration_obstacle(plugin) ?: limits_obstacle(plugin, plugin->manifest);
+        if (obstacle)
                 return;
         plugin->misconfigured = FALSE;
         plugin_may_again(plugin, "was configured");

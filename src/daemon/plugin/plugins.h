@@ -124,10 +124,14 @@ gboolean plugin_votes(const Plugin *plugin);
 gboolean plugin_has_contract(const Plugin *plugin, const char *contract); /* "IdleCheck", "CloudProvider" … */
 /* What its plugin.json says; NULL where that is broken (plugin_last_error() has the reason). */
 const Manifest *plugin_manifest(const Plugin *plugin);
+/* What it is started with next, which is another where its files were changed while it runs. */
+const Manifest *plugin_next_manifest(const Plugin *plugin);
 const char *plugin_last_error(const Plugin *plugin); /* "": none */
 /* Of one that runs on by the plugin.json that it was started with: what is wrong with the one that is there now; NULL:
  * nothing is. */
 const char *plugin_broken(const Plugin *plugin);
+/* It is not up, and the next start is known to be refused: plugin_last_error() says why. */
+gboolean plugin_refused(const Plugin *plugin);
 /* Of one that failed: what there is to do about it. Caller frees. */
 char *plugin_advice(const Plugin *plugin);
 

@@ -60,6 +60,16 @@ static gboolean manifest_same(const Plugin *plugin, const char *directory, const
                g_str_equal(manifest->exec, plugin->manifest->exec);
 }
 
+/* It runs on, and could not be started again: whoever put the files there hears that now. */
+static void tell_excess(Plugin *plugin, const Manifest *manifest) {
+        g_autofree char *excess = limits_obstacle(plugin, manifest), *message = NULL;
+
+        if (!excess)
+                return;
+        message = g_strdup_printf("runs on, and is not started again so: %s", excess);
+        plugins_problem(plugin->plugins, plugin->id, message);
+}
+
 /* It runs. */
 static void refresh_active(Plugin *plugin, const char *directory, Manifest *manifest, const char *broken) {
         g_autoptr(Manifest) owned = manifest;
@@ -79,6 +89,7 @@ static void refresh_active(Plugin *plugin, const char *directory, Manifest *mani
                         g_free(plugin->directory);
                         plugin->directory = g_strdup(directory);
                 }
+                tell_excess(plugin, owned);
                 g_clear_pointer(&plugin->next_manifest, manifest_free);
                 plugin->next_manifest = g_steal_pointer(&owned);
                 return;
@@ -100,8 +111,11 @@ static void refresh(Plugin *plugin, const char *directory, Manifest *manifest, c
         if (!awaited && manifest_same(plugin, directory, manifest, broken)) {
                 upgrade_forget(plugin);
                 /* What was seen there before is there no more. */
-                if (plugin->next_manifest && !plugin->next_manifest->versioned)
+                if (plugin->next_manifest && !plugin->next_manifest->versioned) {
+                        if (plugin_active(plugin))
+                                tell_excess(plugin, plugin->manifest);
                         g_clear_pointer(&plugin->next_manifest, manifest_free);
+                }
                 return;
         }
         /* The link names a version that does not serve, and is about to name another. */
@@ -133,6 +147,7 @@ static void insert(Plugins *plugins, Plugin *plugin) {
         plugin_bus_added(plugin);
         if (plugins->exported)
                 plugin_tell_changed(plugin, plugin->state, "was found");
+        plugin_foresee_later(plugin);
 }
 
 /* One that was there before is the same object: others may have kept it. */

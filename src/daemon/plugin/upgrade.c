@@ -21,7 +21,7 @@ char *manifest_obstacle(const Plugin *plugin, const Manifest *manifest) {
         return manifest_unserved(manifest) ?: limits_impossible(manifest, configured, &machine);
 }
 
-static char *limits_obstacle(const Plugin *plugin, const Manifest *manifest) {
+char *limits_obstacle(const Plugin *plugin, const Manifest *manifest) {
         JsonObject *limits = config_limits(plugin->plugins->config, plugin->id);
         g_autofree char *excess = limits ? limits_excess(manifest, limits) : NULL;
 
