@@ -201,7 +201,7 @@ static char *excess_of(Manager *manager, JsonNode *patch) {
 
         for (guint i = 0; limits && i < plugins->len; i++) {
                 const char *id = plugin_id(g_ptr_array_index(plugins, i));
-                const Manifest *manifest = plugin_manifest(g_ptr_array_index(plugins, i));
+                const Manifest *manifest = plugin_next_manifest(g_ptr_array_index(plugins, i));
                 JsonObject *values = manifest ? json_get_object(limits, id) : NULL;
                 g_autofree char *excess = values ? limits_excess(manifest, values) : NULL;
 

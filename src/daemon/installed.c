@@ -38,9 +38,7 @@ static gboolean has(const GPtrArray *ids, const char *id) {
 
 /* One whose manifest is broken may be anything. */
 static void add(Installed *installed, const Config *config, const char *id, const Manifest *manifest) {
-        /* Of two with one id the first counts. */
-        if (!has(installed->plugins, id))
-                add_excess(installed, config, id, manifest);
+        add_excess(installed, config, id, manifest);
         g_ptr_array_add(installed->plugins, g_strdup(id));
         if (!manifest || manifest_has_contract(manifest, "CloudProvider"))
                 g_ptr_array_add(installed->providers, g_strdup(id));
@@ -65,7 +63,7 @@ void installed_known(Plugins *plugins, const Config *config, Installed *ret) {
         for (guint i = 0; i < list->len; i++) {
                 const Plugin *plugin = g_ptr_array_index(list, i);
 
-                add(ret, config, plugin_id(plugin), plugin_manifest(plugin));
+                add(ret, config, plugin_id(plugin), plugin_next_manifest(plugin));
         }
         end(ret);
 }
@@ -77,7 +75,8 @@ static void add_directory(Installed *installed, const Config *config, const char
         while (directory && (id = g_dir_read_name(directory))) {
                 g_autoptr(Manifest) manifest = NULL;
 
-                if (!plugin_id_valid(id) || !manifest_there(path, id))
+                /* Of two with one id the first counts. */
+                if (!plugin_id_valid(id) || !manifest_there(path, id) || has(installed->plugins, id))
                         continue;
                 manifest = manifest_load(path, id, manifest_trusted_uid(), NULL);
                 add(installed, config, id, manifest);

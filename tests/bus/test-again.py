@@ -125,6 +125,24 @@ class Again(CountingTest):
         self.wait_for_vote('unknown')
         self.assert_refused_until('plugins.limits.counting.memory_mb: got 65, expected 1 to 64', lambda: self.write_memory(63))
 
+    def test_limits_are_judged_by_what_the_next_start_uses(self):
+        self.place('1.0.0', limits={'memory_mb': 64})
+        self.start()
+        self.place('1.0.0', limits={'memory_mb': 128})
+        self.look()
+        self.set_config(plugins={'limits': {'counting': {'memory_mb': 100}}})
+        self.place('1.0.0', limits={'memory_mb': 64})
+        self.look()
+        wait_for(lambda: self.problems, 'the problem')
+        self.assertIn('plugins.limits.counting.memory_mb: got 100, expected 1 to 64', self.problems[-1][1])
+        self.assertFails(ERROR + 'InvalidConfiguration', 'SetConfiguration', '(s)',
+                         (json.dumps({'plugins': {'limits': {'counting': {'memory_mb': 100}}}}),), part='got 100, expected 1 to 64')
+        self.assertTrue([finding for finding in self.house.client().call('Diagnose')[0]
+                         if finding['check'] == 'configuration' and 'got 100' in finding['message']])
+        self.set_config(plugins={'limits': {'counting': {'memory_mb': 63}}})
+        self.of('Restart')
+        self.assertEqual(self.get('State'), 'running')
+
     def test_one_that_runs_is_taken_with_limits_that_it_could_not_be_started_with(self):
         self.place('1.0.0', limits={'memory_mb': 64})
         self.start()
@@ -266,6 +284,43 @@ class Again(CountingTest):
         self.look()
         self.of('Enable')
         self.wait_for_vote('idle')
+
+    def test_what_no_start_would_change_is_told_by_a_daemon_that_comes_later(self):
+        """And to nobody else first, where it came while it was enabled."""
+        for entries, advice in (({'dependencies': [{'name': 'missing', 'version': '>=2'}]}, 'plugin list'),
+                                ({'dependencies': [], 'contracts': ['RequestHandler'], 'runtime': 'http'}, 'plugin disable counting')):
+            self.place('1.0.0', **entries)
+            self.house.start_daemon()
+            self.client = self.house.client()
+            wait_for(lambda: self.get('State') == 'failed', 'it to be refused')
+            (status, message, said), = self.doctor()
+            self.assertEqual((status, message), ('error', f'failed: {self.get("LastError")}'))
+            self.assertIn(advice, said)
+            self.house.kill_daemon()
+        self.place('1.0.0', runtime='dbus')
+        self.house.start_daemon()
+        self.client = self.house.client()
+        self.assertEqual(self.get('State'), 'discovered')
+        self.place('1.0.0', runtime='http')
+        self.look()
+        wait_for(lambda: self.get('State') == 'failed', 'it to be refused')
+        self.assertIn('has the runtime http', self.get('LastError'))
+
+    def test_one_that_comes_when_too_much_is_configured_for_it(self):
+        manifest = (self.directory / 'plugin.json').read_text()
+        (self.directory / 'plugin.json').unlink()
+        self.house.configure({'plugins': {'limits': {'counting': {'memory_mb': 1000}}}})
+        self.house.start_daemon()
+        (self.directory / 'plugin.json').write_text(json.dumps({**json.loads(manifest), 'contracts': ['RequestHandler']}))
+        self.look()
+        wait_for(lambda: self.get('State') == 'failed', 'it to be refused')
+        self.assertIn('plugins.limits.counting.memory_mb: got 1000, expected 1 to 64', self.get('LastError'))
+        (advice,) = [advice for _, _, advice in self.doctor()]
+        self.assertIn('config get plugins.limits', advice)
+        self.house.configure({})
+        self.client.call('Reload')
+        wait_for(lambda: self.get('State') == 'discovered', 'it to be refused no more')
+        self.assertEqual(self.ask()['count'], 1)
 
     def test_what_is_missing_is_left_out_of_what_is_shown(self):
         schema = {'greeting': {'type': 'string', 'description': 'What it says', 'required': True},
