@@ -371,7 +371,6 @@ gboolean provision_approve(const Places *places, Manifest *manifest, const char 
         g_autoptr(GError) e = NULL;
         g_autoptr(Approvals) approvals = provision_approvals(places, manifest->id, &e);
         g_autofree char *directory = NULL;
-        g_auto(GStrv) dropped = NULL;
         g_auto(Asking) asking = {};
         gboolean packaged;
 
@@ -383,7 +382,7 @@ gboolean provision_approve(const Places *places, Manifest *manifest, const char 
                 approvals = approvals_new();
         }
         read_asking(&asking, places, manifest->versioned ? directory : NULL, manifest->id, manifest);
-        dropped = approvals_narrow(approvals, is_asked_for, &asking);
+        g_strfreev(approvals_narrow(approvals, is_asked_for, &asking));
         approvals_approve(approvals, manifest, permissions);
         return write_approvals(places, manifest->id, approvals, error);
 }

@@ -280,10 +280,9 @@ static gboolean chosen_or_not_asked(const char *permission, void *userdata) {
 
 void approvals_approve(Approvals *approvals, const Manifest *manifest, const char *const *permissions) {
         Choice choice = { manifest, permissions };
-        g_auto(GStrv) taken_back = approvals_narrow(approvals, chosen_or_not_asked, &choice);
-        Approval *approval;
+        Approval *approval = g_new(Approval, 1);
 
-        approval = g_new(Approval, 1);
+        g_strfreev(approvals_narrow(approvals, chosen_or_not_asked, &choice));
         *approval = (Approval){ g_strdup(manifest->digest), g_strdupv((char **) permissions),
                                 approvals_terms_of(manifest) };
         for (guint i = approvals->list->len; i-- > 0;) {
