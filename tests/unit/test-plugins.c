@@ -54,6 +54,20 @@ static void test_first_round_starts_it(void) {
         fixture_down(&f);
 }
 
+/* Else whoever is found running from then on would be what is to be replaced, for ever. */
+static void test_drop_ins_count_where_systemd_is(void) {
+        PluginFixture f = {};
+        Plugin *plugin;
+
+        begin_with(&f, "good");
+        fixture_round(&f, FALSE);
+        g_assert_cmpint(fixture_state(&f, "one"), ==, PLUGIN_RUNNING);
+        plugin = plugins_find(f.plugins, "one");
+        plugin_drop_in_changed(plugin, PLUGIN_SLOT_A);
+        g_assert_false(starter_renews(f.plugins->starter, plugin->units[PLUGIN_SLOT_A]));
+        fixture_down(&f);
+}
+
 static void test_round_of_nobody_ends(void) {
         PluginFixture f = {};
 
@@ -747,6 +761,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/plugins/event-of-nobody-ends", test_event_of_nobody_ends);
         g_test_add_func("/plugins/load-and-unload", test_load_and_unload);
         g_test_add_func("/plugins/one-that-will-not-go-is-killed", test_one_that_will_not_go_is_killed);
+        g_test_add_func("/plugins/drop-ins-count-where-systemd-is", test_drop_ins_count_where_systemd_is);
         g_test_add_func("/plugins/running-one-is-adopted", test_running_one_is_adopted);
         g_test_add_func("/plugins/broken-manifest-is-listed", test_broken_manifest_is_listed);
         g_test_add_func("/plugins/calls-have-ceilings", test_calls_have_ceilings);

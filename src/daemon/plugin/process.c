@@ -77,7 +77,7 @@ static gboolean start_unit(PluginProcess *process) {
         Plugin *plugin = process->plugin;
 
         /* What runs there is ended first. */
-        if (starter_renews(plugin->plugins->starter, process->unit))
+        if (starter_systemd(plugin->plugins->starter) && starter_renews(plugin->plugins->starter, process->unit))
                 process->unsure = FALSE;
         process->start = starter_begin(plugin->plugins->starter,
                                        process->by_slot ? plugin->slot_names[process->slot] : plugin->name,

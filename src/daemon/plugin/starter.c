@@ -291,8 +291,10 @@ Start *starter_begin(Starter *starter, const char *name, const char *unit, bool 
         return start;
 }
 
+/* Without systemd nobody reads a drop-in, and no start would take that back. */
 void starter_renew(Starter *starter, const char *unit) {
-        (void) g_hash_table_add(starter->killed, g_strdup(unit));
+        if (starter->systemd || !starter->known)
+                (void) g_hash_table_add(starter->killed, g_strdup(unit));
 }
 
 bool starter_renews(const Starter *starter, const char *unit) {
