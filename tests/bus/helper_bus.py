@@ -161,3 +161,29 @@ class HelperTest(unittest.TestCase):
 
     def approve(self, permissions, digest, identifier='example', **more):
         return self.call('ApprovePermissions', '(sass)', (identifier, permissions, digest), **more)
+
+
+class HelperAndDaemon(unittest.TestCase):
+    """Both on one bus, the helper with a root of its own, into which what the daemon reads leads."""
+
+    def explain(self):
+        for log in sorted(self.house.directory.glob("*.log")):
+            for line in log.read_text(errors="replace").splitlines()[-20:]:
+                yield f"{log.name}: {line}"
+
+    def setUp(self):
+        self.house = House(daemon=False)
+        self.addCleanup(self.house.close)
+        self.root = self.house.directory / 'root'
+        for name, place in (('etc', 'etc/cloudsnooze'), ('plugins', 'etc/cloudsnooze/plugins'),
+                            ('services', 'usr/local/share/dbus-1/system-services')):
+            (self.root / place).mkdir(parents=True, mode=0o755)
+            for file in (self.house.directory / name).iterdir():
+                file.rename(self.root / place / file.name)
+            (self.house.directory / name).rmdir()
+            (self.house.directory / name).symlink_to(self.root / place)
+        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/approvals'):
+            (self.root / directory).mkdir(parents=True, mode=0o755)
+        self.client = self.house.client()
+        self.helper = self.house.spawn([BUILD / 'src/helper/snooze-helper', '--root', self.root], 'helper.log')
+        self.house.wait_for_owner(HELPER, self.helper)

@@ -4,40 +4,20 @@ serve, be it that a daemon finds it running or that it comes while there is one.
 
 import json
 import os
-import unittest
 
 import tap
 from gi.repository import Gio, GLib
-from harness import BUILD, ERROR, PATH, PLUGIN, SOURCE, House, error_name, wait_for
-from helper_bus import HELPER, HELPER_PATH
+from harness import ERROR, PATH, PLUGIN, SOURCE, error_name, wait_for
+from helper_bus import HELPER, HELPER_PATH, HelperAndDaemon
 
 NAME = 'io.cloudsnooze.Plugin1.example'
 EXAMPLE = PATH + '/plugin/example'
 DRIVER = 'org.freedesktop.DBus'
 
 
-class Adopted(unittest.TestCase):
-    def explain(self):
-        for log in sorted(self.house.directory.glob("*.log")):
-            for line in log.read_text(errors="replace").splitlines()[-20:]:
-                yield f"{log.name}: {line}"
-
+class Adopted(HelperAndDaemon):
     def setUp(self):
-        self.house = House(daemon=False)
-        self.addCleanup(self.house.close)
-        self.root = self.house.directory / 'root'
-        for name, place in (('etc', 'etc/cloudsnooze'), ('plugins', 'etc/cloudsnooze/plugins'),
-                            ('services', 'usr/local/share/dbus-1/system-services')):
-            (self.root / place).mkdir(parents=True, mode=0o755)
-            for file in (self.house.directory / name).iterdir():
-                file.rename(self.root / place / file.name)
-            (self.house.directory / name).rmdir()
-            (self.house.directory / name).symlink_to(self.root / place)
-        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/approvals'):
-            (self.root / directory).mkdir(parents=True, mode=0o755)
-        self.client = self.house.client()
-        self.helper = self.house.spawn([BUILD / 'src/helper/snooze-helper', '--root', self.root], 'helper.log')
-        self.house.wait_for_owner(HELPER, self.helper)
+        super().setUp()
         # Nobody asks it by himself.
         self.house.install_example(permissions=['network:any'], contracts=['RequestHandler', 'State'], events={})
         (self.house.directory / 'state/enabled/example').unlink()

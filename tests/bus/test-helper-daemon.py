@@ -5,36 +5,16 @@ import json
 import os
 import shutil
 import signal
-import unittest
 
 import tap
 from gi.repository import GLib
-from harness import ACTION, BUILD, ERROR, MANAGER, PATH, PLUGIN, House, error_name, wait_for
-from helper_bus import HELPER, HELPER_PATH
+from harness import ACTION, BUILD, ERROR, MANAGER, PATH, PLUGIN, error_name, wait_for
+from helper_bus import HELPER, HELPER_PATH, HelperAndDaemon
 
 
-class Daemon(unittest.TestCase):
-    def explain(self):
-        for log in sorted(self.house.directory.glob("*.log")):
-            for line in log.read_text(errors="replace").splitlines()[-20:]:
-                yield f"{log.name}: {line}"
-
+class Daemon(HelperAndDaemon):
     def setUp(self):
-        self.house = House(daemon=False)
-        self.addCleanup(self.house.close)
-        root = self.house.directory / 'root'
-        for name, place in (('etc', 'etc/cloudsnooze'), ('plugins', 'etc/cloudsnooze/plugins'),
-                            ('services', 'usr/local/share/dbus-1/system-services')):
-            (root / place).mkdir(parents=True, mode=0o755)
-            for file in (self.house.directory / name).iterdir():
-                file.rename(root / place / file.name)
-            (self.house.directory / name).rmdir()
-            (self.house.directory / name).symlink_to(root / place)
-        for directory in ('etc/systemd/system', 'etc/sysusers.d', 'etc/dbus-1/system.d', 'etc/cloudsnooze/approvals'):
-            (root / directory).mkdir(parents=True, mode=0o755)
-        self.client = self.house.client()
-        self.helper = self.house.spawn([BUILD / 'src/helper/snooze-helper', '--root', root], 'helper.log')
-        self.house.wait_for_owner(HELPER, self.helper)
+        super().setUp()
         self.house.install_example(permissions=['network:any', 'processes'])
         # What only the helper is to write.
         for slot in ('', '.a', '.b'):
