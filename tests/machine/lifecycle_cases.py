@@ -11,7 +11,7 @@ import template_cases
 from helper_cases import CONFIGURATION, attempt, install, plugin_call, refused
 from machine import Machine, wait_until
 
-LIVELY, STILLBORN, PLAIN, TRIED, LASTING = "lively", "stillborn", "plain", "tried", "lasting"
+LIVELY, STILLBORN, PLAIN, TRIED, LASTING, NEEDED, NEEDY = "lively", "stillborn", "plain", "tried", "lasting", "needed", "needy"
 UNIT = f"snooze-plugin@{LIVELY}.service"
 STILLBORN_UNIT = f"snooze-plugin@{STILLBORN}.service"
 DAWDLE = f"/run/systemd/system/{STILLBORN_UNIT}.d/dawdle.conf"
@@ -48,6 +48,23 @@ def it_starts(machine):
     assert machine.unit(UNIT, "ActiveState") == "active"
     assert machine.plugin_property(LIVELY, "Pid") == int(pid_of(machine))
     assert machine.plugin_property(LIVELY, "Unit") == UNIT
+
+
+def what_it_needs_is_started_first(machine):
+    """Load of one that needs another has systemd start the other's unit first"""
+    for plugin, needs in ((NEEDED, []), (NEEDY, [{"name": NEEDED, "version": ">=1 <2"}])):
+        install(machine, plugin, [], dependencies=needs)
+        plugin_call(machine, plugin, "Enable")
+    units = [f"snooze-plugin@{plugin}.service" for plugin in (NEEDED, NEEDY)]
+    assert [machine.unit(unit, "ActiveState") for unit in units] == ["inactive"] * 2
+    plugin_call(machine, NEEDY, "Load")
+    assert [machine.plugin_property(plugin, "State") for plugin in (NEEDED, NEEDY)] == ["running"] * 2
+    # The one is up before systemd begins with the other.
+    ready = int(machine.unit(units[0], "ActiveEnterTimestampMonotonic"))
+    begun = int(machine.unit(units[1], "InactiveExitTimestampMonotonic"))
+    assert 0 < ready < begun, (ready, begun)
+    for plugin in (NEEDY, NEEDED):
+        machine.run("snooze", "plugin", "uninstall", plugin)
 
 
 def it_writes_to_the_journal(machine):
@@ -312,7 +329,8 @@ def run(plan, installed, bus, build):
     configuration = {**CONFIGURATION, "check_interval_seconds": 3600, "plugins": {"max_restarts": MAX_RESTARTS}}
     with Machine(installed, bus, configuration) as machine:
         machine.build = build
-        plan.cases([it_starts, it_writes_to_the_journal, killed, hung, a_start_that_fails_is_known_at_once, restart_is_the_way_out,
+        plan.cases([it_starts, what_it_needs_is_started_first, it_writes_to_the_journal, killed, hung,
+                    a_start_that_fails_is_known_at_once, restart_is_the_way_out,
                     restarted_while_it_starts, late, without_a_channel_it_falls, without_a_channel_it_leaves, on_trial_without_a_channel,
                     *registry_cases.CASES, template_cases.they_serve, template_cases.they_leave_when_told, a_stream_passes,
                     a_stream_outlasts_a_replacement, the_daemon_is_killed,
