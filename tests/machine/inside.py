@@ -67,6 +67,12 @@ def graphics_are_told_from_other_devices(machine):
     assert machine.filters_devices
 
 
+def transfers_are_counted(machine):
+    """this systemd counts what a plugin reads and writes, and what it sends and receives"""
+    told = limits_cases.resources(machine, limits_cases.SPINNER)
+    assert all("used" in told[name] for name in limits_cases.TRANSFERS), told
+
+
 def main():
     plan = Plan()
     version = int(sys.argv[1])
@@ -75,6 +81,7 @@ def main():
             limits_cases.run_on(plan, machine)
         # Nothing else depends on the version, but for the addresses, which only 2 can tell apart.
         if version == 2:
+            plan.case(transfers_are_counted, machine)
             helper_cases.run_on(plan, machine, [addresses_are_told_apart, *helper_cases.PERMISSION_CASES,
                                                  graphics_are_told_from_other_devices])
             suspend_cases.run_on(plan, machine)

@@ -109,6 +109,26 @@ def resources(machine, plugin):
             for name, entry in entries.items()}
 
 
+# What systemd counts where the kernel lets it: both with control groups of version 2 (inside.py demands it there).
+TRANSFERS = {"io": ("IOReadBytes", "IOWriteBytes"), "network": ("IPIngressBytes", "IPEgressBytes")}
+
+
+def counted(machine, unit, names):
+    """Their sum, as systemd tells it; None where it counts neither."""
+    values = [int(value) for value in (machine.unit(unit, name) for name in names) if value.isdigit() and int(value) < 2**64 - 1]
+    return sum(values) if values else None
+
+
+def transfers_are_systemds(machine):
+    """What a plugin reads, writes, sends and receives has `used` where systemd counts it, and no limit."""
+    for name, properties in TRANSFERS.items():
+        before = counted(machine, unit_of(SPINNER), properties)
+        told = resources(machine, SPINNER)[name]
+        after = counted(machine, unit_of(SPINNER), properties)
+        print(f"# {name}: {before} to {after}, told {told}")
+        assert told == {} if after is None else list(told) == ["used"] and before <= told["used"] <= after, (name, before, told, after)
+
+
 def resources_are_the_kernels(machine):
     """GetResources tells what the kernel counted of the plugin, and what it holds it to"""
     told_first, used, tasks = resources(machine, SPINNER), machine.memory_used(unit_of(SPINNER)), machine.tasks(unit_of(SPINNER))
@@ -125,6 +145,7 @@ def resources_are_the_kernels(machine):
         assert resources(machine, SPINNER)["cpu"]["used"] > before + 100000
     else:
         assert "used" not in told_first["cpu"], told_first
+    transfers_are_systemds(machine)
 
 
 def its_processes_may_be_killed(machine, plugin):
