@@ -464,7 +464,7 @@ class Findings(Directory):
         config.write_text('{"mode": "idle"}')
         self.assertEqual(self.failures('--quick', '--config', config), {})
 
-    def broken(self, old, new, file='snooze_plugin.py'):
+    def broken(self, old, new, file='snooze_plugin.py', options=('--quick',)):
         """The Python template with one thing wrong."""
         self.new('python')
         path = self.directory / file
@@ -473,7 +473,7 @@ class Findings(Directory):
         path.write_text(text.replace(old, new, 1))
         manifest = json.loads((self.directory / 'plugin.json').read_text())
         (self.directory / 'plugin.json').write_text(json.dumps({**manifest, 'timeouts': {'start': 5, 'shutdown': 3}}))
-        return self.failures('--quick')
+        return self.failures(*options)
 
     def forgetful(self, old, new):
         self.new('python')
@@ -547,6 +547,21 @@ class Findings(Directory):
     def test_one_that_does_not_leave(self):
         failures = self.broken('GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, self.leave)', 'signal.signal(number, signal.SIG_IGN)')
         self.assertEqual(set(failures), {'SIGTERM', 'channel: SIGTERM'})
+
+    def test_one_that_stays_when_nobody_wants_it(self):
+        timer = 'def timer(self, name, seconds):\n'
+        with mock.patch.dict(ENVIRONMENT, SNOOZE_IMPATIENCE='20'):
+            failures = self.broken(timer, f'{timer}        if name in ("handshake", "host"): return\n', options=())
+        self.assertEqual(failures, {'host gone': 'after the end of its host it runs still',
+                                    'not wanted': 'after 10 s without a greeting it runs still'})
+
+    def test_one_that_takes_more_memory_than_its_manifest_says(self):
+        self.new('python')
+        path = self.directory / 'plugin.json'
+        path.write_text(json.dumps({**json.loads(path.read_text()), 'limits': {'memory_mb': 1}}))
+        failures = self.failures('--quick')
+        self.assertEqual(set(failures), {'memory', 'memory afterwards'}, failures)
+        self.assertRegex(failures['memory'], r'^[1-9][0-9.]* MB \(PSS\) of 1 MB$')
 
     def test_one_whose_channel_is_none(self):
         failures = self.broken('descriptors.append(theirs.fileno())', 'descriptors.append(os.pipe()[0])')
