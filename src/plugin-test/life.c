@@ -504,8 +504,7 @@ void check_host_gone(Trial *trial) {
         if (r < 0)
                 report_failed(trial->report, "host gone", "it was not to be initialized: %s", call_problem(&error, r));
         else
-                expect_exit(trial, subject, "host gone", "the end of its host",
-                            clock_bound(HOST_EXIT_WAIT) + LEEWAY);
+                expect_exit(trial, subject, "host gone", "the end of its host", clock_bound(HOST_EXIT_WAIT) + LEEWAY);
 }
 
 /* It began to wait when the checks began. */
