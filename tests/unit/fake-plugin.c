@@ -390,6 +390,8 @@ static int on_export(sd_bus_message *call, void *userdata, sd_bus_error *error) 
         int r = sd_bus_message_new_method_return(call, &reply);
 
         note("ExportState");
+        if (sd_bus_message_get_bus(call) != bus)
+                note("ExportState by channel");
         if (r >= 0)
                 r = sd_bus_message_append(reply, "u", 1);
         if (r >= 0)
@@ -467,13 +469,13 @@ static int on_open(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         if (!offers_channel)
                 return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_METHOD, "What channel?");
         note("OpenChannel");
-        if (is("hang-open"))
+        if (is("hang-open") || (is("hang-open-later") && !first_time("opened")))
                 return 1;
         if (is("no-socket"))
                 return sd_bus_reply_method_return(call, "h", STDERR_FILENO);
         if (is("foreign-socket"))
                 return sd_bus_reply_method_return(call, "h", sd_bus_get_fd(bus));
-        if (is("leaving"))
+        if (is("leaving") || (is("leaving-later") && !first_time("opened")))
                 return sd_bus_error_set(error, ERROR_NOT_RUNNING, "leaving");
         sd_bus_close_unref(channel);
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)

@@ -421,7 +421,9 @@ static void test_polite_leave_loses_nothing(void) {
 static void test_unneeded_one_is_closed_and_opened_again(void) {
         PluginFixture f = { .channel_idle = 50 * USEC_PER_MSEC };
 
-        begin_with(&f, "channel-good");
+        fixture_prepare(&f);
+        fixture_add(&f, "one", "channel-good", CHECK ", \"State\"", QUICK);
+        fixture_start(&f, "{}");
         fixture_round(&f, TRUE);
         run_until(f.bus.event, process_of(&f, "one")->channel_state == CHANNEL_CLOSED);
         run_until(f.bus.event, fixture_noted(&f, "one", "end") == 1);
@@ -431,7 +433,34 @@ static void test_unneeded_one_is_closed_and_opened_again(void) {
         assert_vote(&f, "one", VERDICT_IDLE, "nothing to do");
         g_assert_cmpuint(fixture_noted(&f, "one", "OpenChannel"), ==, 2);
         g_assert_cmpuint(fixture_noted(&f, "one", "by channel"), ==, 2);
+
+        /* What it knows goes over one, too. */
+        run_until(f.bus.event, process_of(&f, "one")->channel_state == CHANNEL_CLOSED);
+        plugin_unload(plugins_find(f.plugins, "one"), NULL, NULL);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_STOPPED);
+        g_assert_cmpuint(fixture_noted(&f, "one", "OpenChannel"), ==, 3);
+        g_assert_cmpuint(fixture_noted(&f, "one", "ExportState"), ==, 1);
+        g_assert_cmpuint(fixture_noted(&f, "one", "ExportState by channel"), ==, 1);
         g_assert_cmpuint(fixture_noted(&f, "one", "starts"), ==, 1);
+        g_assert_cmpuint(f.problems->len, ==, 0);
+        fixture_down(&f);
+}
+
+/* What it knows is not lost for want of another channel. */
+static void test_state_of_one_that_opens_no_other(const void *behaviour) {
+        PluginFixture f = { .channel_idle = 50 * USEC_PER_MSEC };
+
+        fixture_prepare(&f);
+        fixture_add(&f, "one", behaviour, CHECK ", \"State\"", MUTE);
+        fixture_start(&f, "{}");
+        fixture_round(&f, TRUE);
+        run_until(f.bus.event, process_of(&f, "one")->channel_state == CHANNEL_CLOSED);
+        plugin_unload(plugins_find(f.plugins, "one"), NULL, NULL);
+        run_until(f.bus.event, fixture_state(&f, "one") == PLUGIN_STOPPED);
+        g_assert_cmpuint(fixture_noted(&f, "one", "OpenChannel"), ==, 2);
+        g_assert_cmpuint(fixture_noted(&f, "one", "ExportState"), ==, 1);
+        g_assert_cmpuint(fixture_noted(&f, "one", "ExportState by channel"), ==, 0);
+        g_assert_cmpuint(f.problems->len, ==, 0);
         fixture_down(&f);
 }
 
@@ -633,6 +662,10 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/polite-leave-loses-nothing", test_polite_leave_loses_nothing);
         g_test_add_func("/channel/unneeded-one-is-closed-and-opened-again",
                         test_unneeded_one_is_closed_and_opened_again);
+        g_test_add_data_func("/channel/state-without-another/leaving", "channel-leaving-later",
+                             test_state_of_one_that_opens_no_other);
+        g_test_add_data_func("/channel/state-without-another/hangs", "channel-hang-open-later",
+                             test_state_of_one_that_opens_no_other);
         g_test_add_func("/channel/round-among-other-calls", test_round_among_other_calls);
         g_test_add_func("/channel/leisurely-answer-waits", test_leisurely_answer_waits_to_be_heard);
         g_test_add_func("/channel/leisurely-answer-keeps-nobody", test_leisurely_answer_keeps_nobody);

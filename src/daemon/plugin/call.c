@@ -577,7 +577,8 @@ void process_call(PluginProcess *process, const char *interface, const char *mem
         call->housekeeping = plugin->state == PLUGIN_RUNNING && plugin->held_since == 0 &&
                 g_str_equal(member, "ExportState");
         call->process = process;
-        call_put(call, &process->controls, TRUE);
+        /* What is to go over a channel goes behind the question for it. */
+        call_put(call, &process->controls, process->channel_state != CHANNEL_OPENING);
         process_pump(process);
         if (call->queue == &process->controls)
                 watch_deadline(call);

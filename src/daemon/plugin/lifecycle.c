@@ -651,10 +651,9 @@ static void ended(Plugin *plugin) {
 /* A channel that is closed by us is what a plugin that leaves waits for. */
 void plugin_call_ended(Plugin *plugin) {
         swap_call_ended(plugin);
-        if (plugin->state != PLUGIN_DRAINING || plugin_under_way(plugin)) {
-                plugin_pump(plugin);
+        plugin_pump(plugin);
+        if (plugin->state != PLUGIN_DRAINING || plugin_under_way(plugin))
                 return;
-        }
         if (plugin->process && plugin->process->farewell == FAREWELL_CALLS)
                 farewell_save(plugin->process);
         if (plugin->process && plugin->process->farewell == FAREWELL_STATE)

@@ -384,6 +384,9 @@ static void ask_for_state(StateTransfer *transfer, PluginCallDone done) {
         g_clear_pointer(&transfer->state, g_bytes_unref);
         g_free(transfer->exporter);
         transfer->exporter = g_strdup(version_of(transfer->process));
+        /* Once: one that gives none, since it is leaving, is asked over the bus. */
+        if (transfer->process->channel_state == CHANNEL_CLOSED)
+                process_open_channel(transfer->process);
         process_call(transfer->process, STATE_INTERFACE, "ExportState",
                      process_timeout(transfer->process, TIMEOUT_EXPORT), NULL, done, transfer);
 }
