@@ -112,6 +112,13 @@ class Next(ApiTest):
         # What it knew is exported before its end and imported at the next start.
         self.of('Unload')
         self.assertEqual(self.count(), 4)
+        # That, too, over a channel.
+        seen = lambda: [member for member, _ in calls].count('GetMachineId')
+        before = seen()
+        self.client.call('GetMachineId', interface='org.freedesktop.DBus.Peer')
+        wait_for_file(lambda: seen() > before, 'the monitor to have seen everything')
+        members = [member for member, _ in calls]
+        self.assertEqual([members.count(member) for member in ('OpenChannel', 'ExportState', 'ImportState')], [2, 0, 0])
         self.house.restart_daemon()
         self.assertEqual(self.count(), 5)
 

@@ -382,9 +382,12 @@ class Methods(PluginTest):
         self.assertEqual((self.get('example', 'Version'), self.get('example', 'State')), ('1.2.1', 'running'))
 
     def test_killed(self):
+        restarts = lambda: self.of('example', 'GetStatistics')[0]['restarts']
         pid = self.get('example', 'Pid')
+        self.assertEqual(restarts(), 0)
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: self.get('example', 'Pid') not in (0, pid) and self.get('example', 'State') == 'running', 'the next one')
+        self.assertEqual(restarts(), 1)
         self.assertEqual(self.of('example', 'CheckIdle')[0], 'idle')
 
     def test_properties_cannot_be_written(self):

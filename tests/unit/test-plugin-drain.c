@@ -130,6 +130,9 @@ static void begin(Draining *d, const char *old, const char *new, const char *sec
         run_until(d->f.bus.event, d->plugin->previous);
         g_assert_cmpstr(d->plugin->manifest->version, ==, "1.1.0");
         g_assert_cmpint(d->plugin->previous->pid, ==, d->old);
+        /* The version that serves has a channel of its own. */
+        g_assert_cmpint(d->plugin->process->channel_state, ==,
+                        g_str_has_prefix(new, "channel-") ? CHANNEL_OPEN : CHANNEL_NONE);
 }
 
 static void outlast_trial(Draining *d) {

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define DURATION_BUCKETS 320U /* 40 octaves: up to 2^40 µs */
+#define DURATION_BUCKETS 320U /* 40 octaves: up to 2^42 µs */
 
 typedef struct Statistics {
         uint64_t calls, errors, timeouts;
