@@ -203,7 +203,7 @@ def impostors(machine):
         assert "is not who it should be" in refusal or "is not who it should be" in machine.plugin_property("storage", "LastError"), refusal
         assert machine.owner("io.cloudsnooze.Plugin1.storage") == impostor
         assert machine.plugin_property("storage", "State") != "running"
-    wait_until(lambda: not machine.owner("io.cloudsnooze.Plugin1.storage"), "the impostor has gone")
+    wait_until(lambda: machine.owner("io.cloudsnooze.Plugin1.storage") != impostor, "the impostor has gone")
     machine.call(plugin_path("storage"), PLUGIN, "Restart")
     assert machine.plugin_property("storage", "State") == "running"
     machine.call(plugin_path("storage"), PLUGIN, "Disable")
