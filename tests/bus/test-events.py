@@ -599,6 +599,14 @@ class Handlers(EventTest):
 
 
 class Cancellations(EventTest):
+    def handled_and_called_off(self):
+        self.start()
+        self.watched()
+        self.announce('notice-1', deadline=t(soon(600)))
+        self.noted('handler handles notice-1')
+        self.ask('source', 'cancel', id=s('notice-1'))
+        self.noted('handler cancelled notice-1')
+
     def test_those_who_were_asked_hear_of_it_and_nobody_else_is_asked(self):
         self.source()
         self.install('early', priority=9)
@@ -639,12 +647,7 @@ class Cancellations(EventTest):
     def test_one_that_fell_over_it_hears_of_it_once_when_it_is_back(self):
         self.source()
         self.install('handler', priority=1, mode='die')
-        self.start()
-        self.watched()
-        self.announce('notice-1', deadline=t(soon(600)))
-        self.noted('handler handles notice-1')
-        self.ask('source', 'cancel', id=s('notice-1'))
-        self.noted('handler cancelled notice-1')
+        self.handled_and_called_off()
         handled, (row,) = self.end_of('notice-1')
         self.assertEqual((handled, row['plugin'], 'timed_out' in row), (False, 'handler', False), row)
         # Behind whatever else it may be told.
@@ -655,12 +658,7 @@ class Cancellations(EventTest):
     def test_one_that_falls_when_it_has_heard_of_it_is_asked_no_second_time(self):
         self.source()
         self.install('handler', priority=1, mode='wait')
-        self.start()
-        self.watched()
-        self.announce('notice-1', deadline=t(soon(600)))
-        self.noted('handler handles notice-1')
-        self.ask('source', 'cancel', id=s('notice-1'))
-        self.noted('handler cancelled notice-1')
+        self.handled_and_called_off()
         # Behind its answer to that.
         self.ask('handler', 'burst')
         os.kill(self.client.get('Pid', PLUGIN, f'{PATH}/plugin/handler'), signal.SIGKILL)
